@@ -1,0 +1,3 @@
+//! kube-verdict: a service proxy for Kubernetes nodes and bare machines.
+
+fn main() {}

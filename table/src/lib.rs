@@ -1,0 +1,28 @@
+//! The desired *service table* of one node.
+//!
+//! Objects go in (Services, EndpointSlices, ServiceCIDRs and what the node knows of itself); out comes, for
+//! each IP family, every *frontend* (an address, protocol and port that packets are sent to) and its *fate*:
+//! what becomes of a new connection to it. Two tables differ by a [`Change`], whose cost follows what changed
+//! and not how much there is.
+//!
+//! Nothing in this crate does I/O, reads a clock or knows a kernel or an API client: a packet's fate is
+//! computable from the table alone, which is what `explain` prints and what backends programme.
+//!
+//! ```text
+//! objects ──> ServiceTable ──> Change ──> a backend
+//!                  │
+//!                  └─────> explain (why does this packet go there?)
+//! ```
+
+pub mod fate;
+pub mod net;
+pub mod node;
+mod table;
+
+pub use fate::{
+    Affinity, Backend, Choice, Fate, Frontend, FrontendKind, Masquerade, Policy, Route, Selection,
+    ServicePortName, Target, Topology,
+};
+pub use net::{Cidr, Family, PerFamily, Protocol};
+pub use node::{LocalDetector, NodePortAddresses, NodePortEntry, NodeState, Settings};
+pub use table::{Change, FrontendChange, Notice, SetChange, Update};
