@@ -17,6 +17,7 @@
 pub mod fate;
 pub mod net;
 pub mod node;
+pub mod objects;
 mod table;
 
 pub use fate::{
