@@ -17,6 +17,7 @@
 pub mod fate;
 pub mod net;
 pub mod node;
+mod node_ports;
 pub mod objects;
 mod table;
 

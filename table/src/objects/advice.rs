@@ -47,7 +47,7 @@ fn advise_service(service: &Service, findings: &mut Findings) {
     for (i, port) in spec.ports.iter().enumerate() {
         if external && port.node_port.as_ref().is_none_or(|n| *n == Leaf::Valid(0)) {
             findings.add(
-                format!("spec.ports[{i}].nodePort"),
+                format_args!("spec.ports[{i}].nodePort"),
                 "is empty and nothing here allocates one: write a port, usually 30000 to 32767",
             );
         }
@@ -108,7 +108,7 @@ fn advise_slice(slice: &EndpointSlice, findings: &mut Findings) {
     for (i, port) in slice.ports.iter().enumerate() {
         if port.port.is_none() {
             findings.add(
-                format!("ports[{i}].port"),
+                format_args!("ports[{i}].port"),
                 "is missing: a slice for all ports does nothing, write the number",
             );
         }

@@ -11,11 +11,11 @@ pub(super) fn check(slice: &EndpointSlice, findings: &mut Findings) {
         kind => findings.leaf("addressType", kind.as_ref(), "an address type: write IPv4 or IPv6"),
     }
     for (i, port) in slice.ports.iter().enumerate() {
-        findings.port(format!("ports[{i}].port"), port.port.as_ref());
-        findings.protocol(format!("ports[{i}].protocol"), port.protocol.as_ref());
+        findings.port(format_args!("ports[{i}].port"), port.port.as_ref());
+        findings.protocol(format_args!("ports[{i}].protocol"), port.protocol.as_ref());
         if slice.ports[..i].iter().any(|other| other.name == port.name) {
             findings.add(
-                format!("ports[{i}].name"),
+                format_args!("ports[{i}].name"),
                 format!("{:?} is there twice: give each port its own name", port.name),
             );
         }
@@ -29,17 +29,17 @@ fn check_endpoints(slice: &EndpointSlice, findings: &mut Findings) {
         return;
     }
     for (i, endpoint) in slice.endpoints.iter().enumerate() {
-        let field = || format!("endpoints[{i}].addresses[0]");
         let Some(address) = &endpoint.address else {
-            findings.add(format!("endpoints[{i}].addresses"), "is empty: write the endpoint's IP address");
+            findings
+                .add(format_args!("endpoints[{i}].addresses"), "is empty: write the endpoint's IP address");
             continue;
         };
-        findings.address(field(), address);
+        findings.address(format_args!("endpoints[{i}].addresses[0]"), address);
         if let (Some(ip), Some(AddressType::Ip(family))) = (address.get(), address_type)
             && Family::of(ip) != family
         {
             findings.add(
-                field(),
+                format_args!("endpoints[{i}].addresses[0]"),
                 format!("{ip} is not {family}, the slice's addressType: put it into a slice of its own"),
             );
         }

@@ -50,27 +50,27 @@ impl Object {
 pub(super) struct Findings(pub(super) Vec<FieldError>);
 
 impl Findings {
-    pub(super) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(FieldError { field: field.into(), message: message.into() });
+    pub(super) fn add(&mut self, field: impl fmt::Display, message: impl Into<String>) {
+        self.0.push(FieldError { field: field.to_string(), message: message.into() });
     }
 
     /// Reports a leaf that is not `what` it should be.
-    fn leaf<T>(&mut self, field: impl Into<String>, leaf: Option<&Leaf<T>>, what: &str) {
+    fn leaf<T>(&mut self, field: impl fmt::Display, leaf: Option<&Leaf<T>>, what: &str) {
         if let Some(Leaf::Invalid(text)) = leaf {
             self.add(field, format!("{text:?} is not {what}"));
         }
     }
 
-    fn prefix(&mut self, field: impl Into<String>, leaf: &Leaf<Cidr>) {
+    fn prefix(&mut self, field: impl fmt::Display, leaf: &Leaf<Cidr>) {
         self.leaf(field, Some(leaf), "an IP prefix: write one such as 10.0.0.0/8 or fd00::/64");
     }
 
-    fn protocol(&mut self, field: impl Into<String>, leaf: Option<&Leaf<Protocol>>) {
+    fn protocol(&mut self, field: impl fmt::Display, leaf: Option<&Leaf<Protocol>>) {
         self.leaf(field, leaf, "a protocol: write TCP, UDP or SCTP, in capitals");
     }
 
     /// Reports an address that is none, or that no packet can be sent to from elsewhere.
-    fn address(&mut self, field: impl Into<String>, leaf: &Leaf<IpAddr>) {
+    fn address(&mut self, field: impl fmt::Display, leaf: &Leaf<IpAddr>) {
         match leaf {
             Leaf::Invalid(text) => self
                 .add(field, format!("{text:?} is not an IP address: write one such as 10.0.0.1 or fd00::1")),
@@ -83,7 +83,7 @@ impl Findings {
     }
 
     /// Reports a number that is no port. `what` names the range to the reader.
-    fn port(&mut self, field: impl Into<String>, leaf: Option<&Number>) {
+    fn port(&mut self, field: impl fmt::Display, leaf: Option<&Number>) {
         if let Some(number) = leaf.filter(|number| number.port().is_none()) {
             self.add(field, format!("{number} is not a port: write a number from 1 to 65535"));
         }
@@ -122,7 +122,7 @@ fn check_node(node: &Node, findings: &mut Findings) {
         }
     }
     for (i, prefix) in node.spec.pod_cidrs.iter().enumerate() {
-        findings.prefix(format!("spec.podCIDRs[{i}]"), prefix);
+        findings.prefix(format_args!("spec.podCIDRs[{i}]"), prefix);
     }
     if let Some(prefix) = &node.spec.pod_cidr {
         findings.prefix("spec.podCIDR", prefix);

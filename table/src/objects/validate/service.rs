@@ -19,7 +19,7 @@ pub(super) fn check(service: &Service, findings: &mut Findings) {
     check_cluster_ips(spec, findings);
     check_ports(spec, findings);
     for (i, ip) in spec.external_ips.iter().enumerate() {
-        findings.address(format!("spec.externalIPs[{i}]"), ip);
+        findings.address(format_args!("spec.externalIPs[{i}]"), ip);
     }
     check_policies(spec, findings);
     check_affinity(spec, findings);
@@ -159,7 +159,7 @@ fn check_affinity(spec: &ServiceSpec, findings: &mut Findings) {
 fn check_load_balancer(service: &Service, findings: &mut Findings) {
     let spec = &service.spec;
     for (i, prefix) in spec.load_balancer_source_ranges.iter().enumerate() {
-        findings.prefix(format!("spec.loadBalancerSourceRanges[{i}]"), prefix);
+        findings.prefix(format_args!("spec.loadBalancerSourceRanges[{i}]"), prefix);
     }
     let is_load_balancer = spec.service_type == Some(Leaf::Valid(ServiceType::LoadBalancer));
     if !spec.load_balancer_source_ranges.is_empty() && !is_load_balancer {
