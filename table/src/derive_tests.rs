@@ -1,0 +1,1 @@
+//! Tests of `derive`, one a row of the reference.

@@ -1,0 +1,1 @@
+//! Packets, and what is said of them.

@@ -1,0 +1,1 @@
+//! Tests of `select`, one a row of the reference.

@@ -1,0 +1,1 @@
+//! Tests of `slices`, one a row of the reference.
