@@ -29,6 +29,8 @@ mod select;
 mod service;
 mod slices;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use change::{Change, FrontendChange, Notice, SetChange, Update, Walked};
 pub use explain::{Explanation, Packet, Verdict};
