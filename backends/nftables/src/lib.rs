@@ -26,5 +26,5 @@ mod wire;
 
 pub use backend::{Culprit, Error, Nftables, Options, Refused, Report};
 pub use kernel::Kernel;
-pub use netlink::Netlink;
+pub use netlink::{Netlink, Prepared};
 pub use render::render;

@@ -33,13 +33,43 @@ pub struct Netlink {
     socket: Socket,
     sequence: u32,
     /// reused, so that small batches allocate nothing
+    spare: Encoder,
+}
+
+/// A batch in the kernel's bytes, ready to be sent.
+pub struct Prepared {
     encoder: Encoder,
+    /// sequence numbers of the first message and of the one that is acknowledged
+    first: u32,
+    last: u32,
+}
+
+impl Prepared {
+    /// Its size in bytes.
+    pub fn size(&self) -> usize {
+        self.encoder.bytes().len()
+    }
 }
 
 impl Netlink {
     /// Opens a socket. Programming needs CAP_NET_ADMIN, which the kernel asks for at the first batch.
     pub fn open() -> io::Result<Self> {
-        Ok(Netlink { socket: Socket::open()?, sequence: 0, encoder: Encoder::default() })
+        Ok(Netlink { socket: Socket::open()?, sequence: 0, spare: Encoder::default() })
+    }
+
+    /// Turns a batch into bytes. Committing is preparing and sending.
+    pub fn prepare(&mut self, batch: &Batch) -> Prepared {
+        let mut encoder = std::mem::take(&mut self.spare);
+        let first = self.sequence.wrapping_add(1);
+        let last = encoder.encode(batch, first);
+        self.sequence = last.wrapping_add(1);
+        Prepared { encoder, first, last }
+    }
+
+    /// Sends a batch and reads the kernel's answer to it.
+    pub fn send(&mut self, prepared: &Prepared) -> Result<(), CommitError> {
+        self.socket.send(prepared.encoder.bytes())?;
+        self.answers(prepared)
     }
 
     /// Removes one family's table and all in it, in whatever state; says whether it was there.
@@ -59,7 +89,8 @@ impl Netlink {
     }
 
     /// Reads the kernel's answers to the batch that was just sent.
-    fn answers(&mut self, first: u32, last: u32) -> Result<(), CommitError> {
+    fn answers(&mut self, prepared: &Prepared) -> Result<(), CommitError> {
+        let Prepared { encoder, first, last } = prepared;
         let mut refusals = Vec::new();
         loop {
             let datagram = match self.socket.receive() {
@@ -72,18 +103,18 @@ impl Netlink {
             let mut done = false;
             for message in messages(datagram) {
                 let Some(answer) = Answer::of(&message) else { continue };
-                if answer.sequence == first && answer.errno == ERESTART {
+                if answer.sequence == *first && answer.errno == ERESTART {
                     return Err(CommitError::Stale);
                 }
-                if answer.sequence == first && answer.errno != 0 {
+                if answer.sequence == *first && answer.errno != 0 {
                     return Err(CommitError::Io(io::Error::from_raw_os_error(answer.errno)));
                 }
                 if answer.errno != 0
-                    && let Some(op) = self.encoder.blame(answer.sequence.wrapping_sub(first), answer.offset)
+                    && let Some(op) = encoder.blame(answer.sequence.wrapping_sub(*first), answer.offset)
                 {
                     refusals.push(Refusal { op, errno: answer.errno });
                 }
-                done |= answer.sequence == last;
+                done |= answer.sequence == *last;
             }
             if done {
                 return if refusals.is_empty() { Ok(()) } else { Err(CommitError::Refused(refusals)) };
@@ -97,15 +128,10 @@ impl Kernel for Netlink {
         if batch.is_empty() {
             return Ok(());
         }
-        let first = self.sequence.wrapping_add(1);
-        let last = self.encoder.encode(batch, first);
-        self.sequence = last.wrapping_add(1);
-        let sent = self.socket.send(self.encoder.bytes());
-        let result = match sent {
-            Ok(()) => self.answers(first, last),
-            Err(error) => Err(CommitError::Io(error)),
-        };
-        self.encoder.reset();
+        let prepared = self.prepare(batch);
+        let result = self.send(&prepared);
+        self.spare = prepared.encoder;
+        self.spare.reset();
         result
     }
 
