@@ -17,6 +17,8 @@
 pub mod fate;
 pub mod net;
 pub mod node;
+mod node_ports;
+pub mod objects;
 mod table;
 
 pub use fate::{
