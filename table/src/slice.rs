@@ -52,18 +52,20 @@ impl Slice {
             return None;
         };
         let mut zone_lists: Vec<Box<[Box<str>]>> = Vec::new();
-        let endpoints = slice.endpoints.into_iter().filter_map(|endpoint| {
+        // Allocated anew: collecting in place would keep, shrunk, the larger room of the decoded endpoints.
+        let mut endpoints = Vec::with_capacity(slice.endpoints.len());
+        endpoints.extend(slice.endpoints.into_iter().filter_map(|endpoint| {
             let ip = endpoint.address.as_ref()?.get().filter(|ip| Family::of(*ip) == family)?;
             let flags = flags(&endpoint, node_name);
             Some(SliceEndpoint { ip, flags, zones: zone_index(endpoint, &mut zone_lists) })
-        });
-        let endpoints = endpoints.collect();
+        }));
         let ports = slice.ports.into_iter().filter_map(|port| {
             let protocol = port.protocol.as_ref().map_or(Some(Protocol::Tcp), Leaf::get)?;
             let number = port.port?.port()?;
             Some(SlicePort { name: port.name, protocol, number })
         });
-        Some(Slice { family, ports: ports.collect(), endpoints, zone_lists: zone_lists.into() })
+        let ports = ports.collect();
+        Some(Slice { family, ports, endpoints: endpoints.into(), zone_lists: zone_lists.into() })
     }
 
     /// The zones that should use an endpoint of this slice; empty: it has no such hints.
