@@ -5,4 +5,5 @@
 
 pub mod config;
 pub mod document;
+pub mod node;
 pub mod source;
