@@ -16,6 +16,7 @@ pub(super) fn run(sources: &Sources, log: &Log) -> Result<(), Failure> {
     let node_name = node::name::name(effective.hostname_override.as_deref())?;
     let interfaces = node::follow()?;
     let this = ThisNode::new(node_name, effective, interfaces.borrow().clone());
+    // The first batch is complete; nothing is to be programmed before it was applied.
     let (_follower, _batches) = follow(Directory::open(manifests)?)?;
     Err(format!(
         "the daemon is not there yet: node {:?} is known and {} is followed",

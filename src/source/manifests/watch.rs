@@ -5,7 +5,7 @@
 //! writing or moved into place, not while it is being written.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -144,13 +144,15 @@ impl Watch {
 }
 
 fn start(path: &Path, inbox: &Arc<Inbox>) -> notify::Result<RecommendedWatcher> {
-    let (inbox, directory) = (Arc::clone(inbox), PathBuf::from(path));
+    // Events bear absolute paths, whatever was asked for.
+    let path = std::path::absolute(path).map_err(notify::Error::io)?;
+    let (inbox, directory) = (Arc::clone(inbox), path.clone());
     let handler = move |event: notify::Result<Event>| match event {
         Ok(event) => note(&event, &directory, &inbox),
         Err(_) => inbox.add(|pending| pending.look = true),
     };
     let mut watcher = RecommendedWatcher::new(handler, Config::default())?;
-    watcher.watch(path, RecursiveMode::NonRecursive)?;
+    watcher.watch(&path, RecursiveMode::NonRecursive)?;
     Ok(watcher)
 }
 
