@@ -85,11 +85,73 @@ fn await_news(socket: &Socket) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+    use std::time::Instant;
+
+    use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST};
+    use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
+    use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+    use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
     use super::*;
 
     #[test]
     fn begins_with_what_is_there() {
         let receiver = follow().unwrap();
         assert_eq!(receiver.borrow().addresses(), Interfaces::read().unwrap().addresses());
+    }
+
+    /// In a network namespace of its own, which only this thread and those that it begins are in.
+    #[test]
+    fn an_address_that_comes_and_goes_is_noticed() {
+        std::thread::spawn(comes_and_goes).join().unwrap();
+    }
+
+    fn comes_and_goes() {
+        // SAFETY: no memory is involved, and no other thread is concerned.
+        #[allow(unsafe_code)]
+        let entered = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+        if entered != 0 {
+            eprintln!("skipped: needs the right to make a network namespace");
+            return;
+        }
+        let ip: IpAddr = "192.0.2.77".parse().unwrap();
+        let receiver = follow().unwrap();
+        assert!(!receiver.borrow().addresses().contains(&ip));
+        change(RouteNetlinkMessage::NewAddress, ip);
+        wait_until(|| receiver.borrow().addresses().contains(&ip));
+        change(RouteNetlinkMessage::DelAddress, ip);
+        wait_until(|| !receiver.borrow().addresses().contains(&ip));
+    }
+
+    fn wait_until(is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "it was not noticed");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Gives the loopback interface an address, or takes it away.
+    fn change(message: impl Fn(AddressMessage) -> RouteNetlinkMessage, ip: IpAddr) {
+        let mut address = AddressMessage::default();
+        address.header.family = AddressFamily::Inet;
+        address.header.prefix_len = 32;
+        address.header.index = 1;
+        address.attributes = vec![AddressAttribute::Local(ip), AddressAttribute::Address(ip)];
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
+        let mut request = NetlinkMessage::new(header, NetlinkPayload::from(message(address)));
+        request.finalize();
+        let mut bytes = vec![0; request.buffer_len()];
+        request.serialize(&mut bytes);
+        let mut socket = Socket::new(NETLINK_ROUTE).unwrap();
+        socket.bind_auto().unwrap();
+        socket.connect(&SocketAddr::new(0, 0)).unwrap();
+        socket.send(&bytes, 0).unwrap();
+        let (answer, _) = socket.recv_from_full().unwrap();
+        let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).unwrap();
+        let NetlinkPayload::Error(error) = answer.payload else { panic!("{answer:?}") };
+        assert!(error.code.is_none(), "{error:?}");
     }
 }

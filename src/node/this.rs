@@ -40,6 +40,11 @@ impl ThisNode {
         &self.name
     }
 
+    /// The configuration that it was made with.
+    pub fn config(&self) -> &Effective {
+        &self.config
+    }
+
     /// Takes note of its Node object among events that are on their way to the table. Whether that changed
     /// anything, so that [`ThisNode::state`] is to be asked again.
     pub fn observe(&mut self, events: &[ObjectEvent]) -> bool {

@@ -95,6 +95,20 @@ fn written_replaced_and_removed() {
 }
 
 #[test]
+fn a_relative_path_is_followed_as_well() {
+    let root = tempfile::tempdir().unwrap();
+    let up: PathBuf = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
+    let relative = up.join(root.path().strip_prefix("/").unwrap());
+    let (_follower, batches) = follow(Directory::open(&relative).unwrap()).unwrap();
+    let mut live = Live { root, _follower, batches };
+    assert!(live.next().is_empty());
+    replace(&live.path("a.yaml"), &service("a", "10.0.0.1"));
+    assert_eq!(events(&live.next()), ["+Service default/a"]);
+    replace(&live.path("a.yaml"), &service("a", "10.0.0.2"));
+    assert_eq!(cluster_ip(&live.next(), 0), "10.0.0.2");
+}
+
+#[test]
 fn a_file_that_is_being_written_is_not_read_before_it_is_closed() {
     use std::io::Write;
     let both = service("a", "10.0.0.1") + &service("b", "10.0.0.2");

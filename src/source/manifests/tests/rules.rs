@@ -315,3 +315,26 @@ fn a_volume_whose_link_is_swapped_is_one_change() {
     assert_eq!(events(&batch), ["+Service default/a"], "b moved, and is the same");
     assert_eq!(problems(&batch, Severity::Info), [""; 0]);
 }
+
+#[test]
+fn a_thousand_mistakes_are_told_in_part() {
+    let text: String =
+        (0..1000).map(|n| service(&format!("s{n}"), "nonsense").replace("spec:", "sbec: 1\nspec:")).collect();
+    let good: String = (0..1000).map(|n| service(&format!("g{n}"), "10.0.0.1")).collect();
+    let (mut bench, batch) = Bench::with(&[("a.yaml", &text), ("b.yaml", &good)]);
+    assert_eq!(batch.events.len(), 1000);
+    let said = problems(&batch, Severity::Error);
+    assert_eq!(
+        (said.len(), said.last().unwrap().ends_with("more errors of this file")),
+        (51, true),
+        "{said:?}"
+    );
+    assert_eq!(problems(&batch, Severity::Warning).len(), 2 * 51);
+    let batch = bench.write("c.yaml", good);
+    let said = problems(&batch, Severity::Warning);
+    assert_eq!(
+        (said.len(), said.last().unwrap().ends_with("and 950 more definitions in vain")),
+        (51, true),
+        "{said:?}"
+    );
+}
