@@ -10,6 +10,7 @@ use super::arguments::{Log, Sources};
 use super::{Failure, logging, table};
 use crate::config::{self, Effective};
 use crate::feed::Feed;
+use crate::memory;
 use crate::node::{self, ThisNode};
 use crate::reconcile::{Ended, News, Pace, Reconciler, run as reconcile};
 use crate::source::manifests::{Directory, follow};
@@ -69,6 +70,7 @@ async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> 
             "the kernel is as the manifests say"
         );
     }
+    memory::give_back();
     match reconcile(&mut reconciler, &mut feed, pace, stop).await {
         Ended::Stopped => {
             tracing::info!("stopped; the rules stay (`kube-verdict cleanup` removes them)");

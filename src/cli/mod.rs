@@ -23,6 +23,7 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    crate::memory::configure();
     let arguments = Arguments::parse();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
