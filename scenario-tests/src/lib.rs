@@ -7,15 +7,20 @@
 //! ([`sightings`]).
 
 pub mod case;
+pub mod check;
 pub mod config;
+pub mod daemon;
 pub mod echo;
 pub mod fate;
+pub mod kernel;
 pub mod manifest;
 pub mod model;
 pub mod netns;
 pub mod plan;
 pub mod probe;
 pub mod rng;
+pub mod scenario;
 pub mod sightings;
+pub mod tether;
 pub mod topology;
 pub mod wire;

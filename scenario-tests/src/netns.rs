@@ -53,6 +53,11 @@ impl Netns {
         })
     }
 
+    /// The same namespace, to be held by somebody else.
+    pub fn share(&self) -> Netns {
+        Netns { file: self.file.try_clone().expect("duplicating a file descriptor") }
+    }
+
     /// A path that other programs may open while this process holds the namespace.
     pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())

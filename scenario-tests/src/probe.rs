@@ -135,9 +135,11 @@ impl Shot {
         }
         let (sender, error) = sightings.error_about(&self.flow)?;
         let noticed = match self.flow.protocol {
-            Protocol::Tcp => self.error == Some(Errno::ECONNREFUSED),
             // In the output hook the first send fails at once.
             Protocol::Udp => matches!(self.error, Some(Errno::ECONNREFUSED | Errno::EPERM)),
+            // An error that comes while the kernel still sends the SYN is taken for transient: the socket
+            // hears of it with the next SYN, a second later.
+            Protocol::Tcp => matches!(self.error, Some(Errno::ECONNREFUSED) | None),
             Protocol::Sctp | Protocol::Icmp => true,
         };
         let by_node = Host::of(sender) == Some(Host::Node);

@@ -105,7 +105,7 @@ impl Model {
     }
 
     /// Whether a packet comes from a local pod. None: the detector is not configured for this family.
-    pub(super) fn from_local_pod(&self, probe: &Probe) -> Option<bool> {
+    pub(super) fn comes_from_local_pod(&self, probe: &Probe) -> Option<bool> {
         let family = Family::of(probe.source);
         let first_of_family = |texts: Vec<&str>| {
             texts.into_iter().filter_map(Prefix::parse).find(|prefix| Family::of(prefix.ip) == family)

@@ -21,7 +21,7 @@ fn fate(objects: &[Objects], config: &Config, from: &str, to: &str) -> String {
 }
 
 fn fate_in(family: Family, objects: &[Objects], config: &Config, from: &str, to: &str) -> String {
-    let objects = all(objects.to_vec().into_iter().chain([node(Some("zone-a"))]));
+    let objects = all(objects.iter().cloned().chain([node(Some("zone-a"))]));
     let model = Model::new(&objects, &config.build(), NODE, local_addresses());
     let (source, interface) = match from.split_once('@') {
         Some((source, interface)) => (source, Some(interface.to_owned())),

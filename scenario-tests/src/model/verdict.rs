@@ -104,7 +104,7 @@ fn fate_at(model: &Model, service: &Service, port: &ServicePort, kind: Kind, pro
     if !choice.usable_anywhere {
         return Fate::Reject;
     }
-    let from_pod = model.from_local_pod(probe);
+    let from_pod = model.comes_from_local_pod(probe);
     if kind == Kind::ClusterIp {
         let masquerade = model.config.masquerade_all() || from_pod == Some(false);
         let local = service.spec.internal_traffic_policy == "Local";
