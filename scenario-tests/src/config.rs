@@ -9,8 +9,10 @@ use crate::plan;
 pub enum Detect {
     /// ClusterCIDR without a prefix: not at all
     Nothing,
-    /// ClusterCIDR
+    /// ClusterCIDR, with a prefix of each family
     ClusterCidr(&'static str),
+    /// ClusterCIDR, word for word
+    ClusterCidrText(&'static str),
     /// NodeCIDR
     NodeCidr,
     /// BridgeInterface
@@ -79,6 +81,7 @@ impl Config {
                 file["detectLocalMode"] = "ClusterCIDR".into();
                 file["clusterCIDR"] = plan::both_cidrs(prefix).join(",").into();
             }
+            Detect::ClusterCidrText(text) => file["clusterCIDR"] = text.into(),
             Detect::NodeCidr => file["detectLocalMode"] = "NodeCIDR".into(),
             Detect::Bridge(interface) => {
                 file["detectLocalMode"] = "BridgeInterface".into();

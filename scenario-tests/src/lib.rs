@@ -17,6 +17,7 @@ pub mod manifest;
 pub mod model;
 pub mod netns;
 pub mod plan;
+pub mod prelude;
 pub mod probe;
 pub mod rng;
 pub mod scenario;

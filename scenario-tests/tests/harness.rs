@@ -71,12 +71,7 @@ fn fates_are_told_apart() {
             cases.push(case(&name("left alone"), from, &to("10.96.0.6"), PASS));
             cases.push(case(&name("for the node"), from, &to("node"), PASS));
             if from == From::Client || from == From::Node {
-                cases.push(case(
-                    &name("spread"),
-                    from,
-                    &to("10.96.0.5"),
-                    dnat(&["pod-a:80", "pod-c:80"]),
-                ));
+                cases.push(case(&name("spread"), from, &to("10.96.0.5"), dnat(&["pod-a:80", "pod-c:80"])));
             }
         }
     }
