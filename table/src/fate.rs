@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
+
 use crate::net::{Cidr, Family, Protocol};
 
 /// What a packet is addressed to (reference §3.1).
@@ -111,6 +113,13 @@ impl fmt::Display for ServicePortName {
     }
 }
 
+impl Serialize for ServicePortName {
+    /// As text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// One address that connections are sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Backend {
@@ -124,6 +133,13 @@ impl fmt::Display for Backend {
     /// `10.0.0.1:80`, `[fd00::1]:80`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         std::net::SocketAddr::new(self.ip, self.port).fmt(f)
+    }
+}
+
+impl Serialize for Backend {
+    /// As text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -14,15 +14,31 @@
 //!                  └─────> explain (why does this packet go there?)
 //! ```
 
+mod change;
+mod claims;
+mod counted;
+mod derive;
+pub mod explain;
 pub mod fate;
+mod health;
 pub mod net;
 pub mod node;
+mod node_ports;
+pub mod objects;
+mod select;
+mod service;
+mod slices;
 mod table;
+#[cfg(test)]
+mod testing;
 
+pub use change::{Change, FrontendChange, Notice, SetChange, Update, Walked};
+pub use explain::{Explanation, Packet, Verdict};
 pub use fate::{
     Affinity, Backend, Choice, Fate, Frontend, FrontendKind, Masquerade, Policy, Route, Selection,
     ServicePortName, Target, Topology,
 };
+pub use health::HealthCheck;
 pub use net::{Cidr, Family, PerFamily, Protocol};
 pub use node::{LocalDetector, NodePortAddresses, NodePortEntry, NodeState, Settings};
-pub use table::{Change, FrontendChange, Notice, SetChange, Update};
+pub use table::ServiceTable;

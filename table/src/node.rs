@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::net::{Cidr, PerFamily};
+use crate::net::{Cidr, Family, PerFamily};
+pub use crate::node_ports::{NodePortAddresses, NodePortEntry};
 
 /// How to tell that a packet comes from a pod of this node (reference §4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,21 +30,6 @@ pub struct Settings {
     pub allow_external_ips: bool,
 }
 
-/// The node addresses on which NodePorts are served (reference §3.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NodePortAddresses {
-    /// every local address except loopback
-    AnyLocal,
-    /// these only (none: NodePorts are not served in this family)
-    Only(BTreeSet<IpAddr>),
-}
-
-impl Default for NodePortAddresses {
-    fn default() -> Self {
-        NodePortAddresses::Only(BTreeSet::new())
-    }
-}
-
 /// What is known of the node now; it may change while the process lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeState {
@@ -57,15 +43,30 @@ pub struct NodeState {
     pub node_port_addresses: PerFamily<NodePortAddresses>,
 }
 
-/// One entry of `nodePortAddresses` (reference §3.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodePortEntry {
-    /// `primary`: the node's IP of each family
-    Primary,
-    /// `localhost`
-    Localhost,
-    /// `all`
-    All,
-    /// addresses inside a prefix
-    Prefix(Cidr),
+impl NodeState {
+    /// Whether `ip` is an address of this node, as the kernel's routing table sees it.
+    pub fn is_local(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || self.local_addresses.contains(&ip)
+    }
+
+    /// Whether NodePorts are served on `ip`.
+    pub fn serves_node_ports(&self, ip: IpAddr) -> bool {
+        match &self.node_port_addresses[Family::of(ip)] {
+            NodePortAddresses::AnyLocal => self.local_addresses.contains(&ip) && !ip.is_loopback(),
+            NodePortAddresses::Only(addresses) => addresses.contains(&ip),
+        }
+    }
+}
+
+impl LocalDetector {
+    /// Whether a packet comes from a local pod. `in_interface` is None for what the node itself sends.
+    pub fn matches(&self, from: Option<IpAddr>, in_interface: Option<&str>) -> bool {
+        match self {
+            LocalDetector::Source(prefixes) => {
+                from.is_some_and(|from| prefixes.iter().any(|prefix| prefix.contains(from)))
+            }
+            LocalDetector::Interface(name) => in_interface == Some(name),
+            LocalDetector::InterfacePrefix(prefix) => in_interface.is_some_and(|i| i.starts_with(prefix)),
+        }
+    }
 }

@@ -154,9 +154,9 @@ fn foreign_mark_bits_survive() {
             scenario.node(),
             &format!(
                 "table {} other {{
-  chain mark {{ type filter hook prerouting priority -250; meta mark set 0x40000001; }}
-  chain count {{ type filter hook postrouting priority 300; ct status dnat meta mark 0x40000001 counter }}
-  chain spoiled {{ type filter hook postrouting priority 300; meta mark & 0x4000 != 0 counter drop }}
+  chain marking {{ type filter hook prerouting priority -250; meta mark set 0x40000001; }}
+  chain counting {{ type filter hook postrouting priority 300; ct status dnat meta mark 0x40000001 counter }}
+  chain spoilt {{ type filter hook postrouting priority 300; meta mark & 0x4000 != 0 counter drop }}
 }}\n",
                 family.table()
             ),
@@ -164,7 +164,7 @@ fn foreign_mark_bits_survive() {
     }
     scenario.check(&[case("masqueraded", From::Client, "10.96.0.10:80", snat(&["pod-c:8080"]))]);
     for family in Family::BOTH {
-        let listing = kernel::nft(scenario.node(), &["list", "chain", family.table(), "other", "count"], "");
+        let listing = kernel::nft(scenario.node(), &["list", "chain", family.table(), "other", "counting"], "");
         let listing = listing.expect("the other tool's chain");
         assert!(!listing.contains("packets 0 "), "the other tool's mark is lost: {listing}");
     }

@@ -67,7 +67,8 @@ fn source_ranges() {
         case("the short circuit does not help a pod", From::PodA, "192.0.2.15:80", DROP),
         case("nor the node", From::Node, "192.0.2.15:80", DROP),
         case("nested ranges", From::Client, "192.0.2.16:80", allowed.clone()),
-        case("outside of nested ranges", From::Client2, "192.0.2.16:80", DROP),
+        case("inside the outermost", From::Client2, "192.0.2.16:80", allowed.clone()),
+        case("outside of nested ranges", From::PodA, "192.0.2.16:80", DROP),
         case("with affinity", From::Client, "192.0.2.17:80", allowed),
         case("with affinity, outside", From::Client2, "192.0.2.17:80", DROP),
     ]);

@@ -1,4 +1,4 @@
-//! The table itself: objects in, fates out, and what changed.
+//! What an update of the table brings: the difference for a backend, words for the log, and what it cost.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -47,6 +47,13 @@ pub struct Change {
     pub node_port_addresses: Option<PerFamily<NodePortAddresses>>,
 }
 
+impl Change {
+    /// Whether the two tables are equal.
+    pub fn is_empty(&self) -> bool {
+        *self == Change::default()
+    }
+}
+
 /// Something wrong with one object, for the log; the rest of the object and of the table goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
@@ -75,4 +82,15 @@ pub struct Update {
     pub change: Change,
     /// for the log
     pub notices: Vec<Notice>,
+    /// what it took
+    pub walked: Walked,
+}
+
+/// What an update looked at: its cost follows what changed, not how much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// Services whose fates were derived anew
+    pub services: usize,
+    /// endpoints in their slices
+    pub endpoints: usize,
 }

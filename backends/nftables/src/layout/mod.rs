@@ -1,0 +1,47 @@
+//! What our table looks like: constant rules, and every service nothing but elements of shared maps.
+//!
+//! One table a family, `table ip kube-verdict` and `table ip6 kube-verdict`. Where it hooks (reference §11.2
+//! has kube-proxy's places):
+//!
+//! | chain | type, hook, priority | sees | does |
+//! |---|---|---|---|
+//! | `prerouting`, `output` | nat, dstnat (−100) | first packets | `dispatch`: frontend -> behaviour |
+//! | `affinity-prerouting`, `affinity-output` | filter, −99 | new, DNATed packets | remember the client's backend; only while a service wants it |
+//! | `postrouting` | nat, srcnat (100) | first packets | masquerade the marked and the hairpins |
+//!
+//! Verdicts (reject, drop, source ranges) are given in the nat chains too: they see each connection's first
+//! packet only, so established connections outlive the loss of their endpoints and pay nothing for us.
+//!
+//! One bit of the packet mark (`masqueradeBit`) carries the decision to masquerade from `dispatch` to
+//! `postrouting`, as in kube-proxy. The packet priority is our scratch register for affinity, between −100
+//! and −99 of one hook, on first packets of services with affinity only; it is 0 afterwards.
+//!
+//! **The straddle.** A packet looks up its frontend and then a slot; between the two a batch may be committed.
+//! So every lookup chain ends in answers that hold across it: slot 0 exists as long as the frontend has
+//! backends, and what still misses is dropped (the client sends again), never passed on un-DNATed.
+
+mod chains;
+mod element;
+mod names;
+mod programme;
+mod sets;
+mod statement;
+
+pub use chains::{BaseHook, Context};
+pub use element::{Element, Verdict};
+pub use names::{Chain, Entry, Scope, Set, Space};
+pub use programme::{HASH_MODULUS, HASH_SEED, Programme};
+pub use sets::{Data, Declaration};
+pub use statement::{Detect, Field, Rule, Statement, loopback};
+
+/// The name of our table in each family.
+pub const TABLE: &str = "kube-verdict";
+
+/// Version of this layout, kept in the table's comment. A table of another version is replaced as a whole,
+/// in one batch.
+pub const VERSION: u32 = 1;
+
+/// The table's comment.
+pub fn comment() -> String {
+    format!("kube-verdict layout {VERSION}; not to be edited, changes here are undone")
+}

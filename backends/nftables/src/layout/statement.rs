@@ -1,0 +1,127 @@
+//! Rules as nft's statements: what `nft list ruleset` will say and what the bytecode must do.
+
+use std::net::IpAddr;
+
+use kube_verdict_table::{Cidr, Protocol};
+
+use super::names::{Chain, Set};
+
+/// One part of a concatenation: something of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// `ip saddr`, `ip6 saddr`
+    Saddr,
+    /// `ip daddr`, `ip6 daddr`
+    Daddr,
+    /// `meta l4proto`
+    Protocol,
+    /// `th dport`
+    Dport,
+    /// `ct original ip daddr`
+    OriginalDaddr,
+    /// `ct original proto-dst`
+    OriginalDport,
+    /// `meta priority`
+    Priority,
+    /// `numgen random mod N`
+    Random(u32),
+    /// `numgen inc mod 1`: slot 0
+    First,
+    /// `jhash … saddr`: a client in 32 bits
+    HashSaddr,
+    /// `jhash … daddr . th dport`: a backend in 32 bits
+    HashBackend,
+}
+
+impl Field {
+    /// How the field is spelt in the declaration of a set: nft 1.0.6 cannot list `typeof jhash …`, and the
+    /// type is the same.
+    pub fn declared(self) -> Field {
+        match self {
+            Field::HashSaddr | Field::HashBackend => Field::Random(super::sets::SLOTS),
+            field => field,
+        }
+    }
+}
+
+/// How local pods are told (reference §4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Detect {
+    /// source inside a prefix
+    Source(Cidr),
+    /// input interface of this name
+    Interface(String),
+    /// input interface whose name starts so
+    InterfacePrefix(String),
+}
+
+/// One statement of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// from a local pod (true) or not
+    LocalPod(Detect, bool),
+    /// `fib saddr type local`
+    SourceIsLocal,
+    /// `fib daddr type local` or `!= local`
+    DestinationIsLocal(bool),
+    /// not to a loopback address
+    NotLoopback,
+    /// `ip daddr PREFIX`
+    Destination(Cidr),
+    /// `meta l4proto tcp`
+    ProtocolIs(Protocol),
+    /// `meta mark & BIT != 0`
+    Marked(u32),
+    /// `ct state new`
+    New,
+    /// `ct status dnat`
+    Dnated,
+    /// `KEY @set`
+    In(Vec<Field>, Set),
+    /// `meta mark set meta mark | BIT`
+    Mark(u32),
+    /// `meta mark set meta mark ^ BIT`
+    Unmark(u32),
+    /// `meta priority set KEY map @set`
+    Number(Vec<Field>, Set),
+    /// `meta priority set none`
+    ClearNumber,
+    /// `update @affinity { … timeout … : jhash … }`
+    Remember {
+        /// what the client is remembered by
+        client: Field,
+        /// milliseconds
+        seconds: u32,
+    },
+    /// `delete @affinity { … }`
+    Forget {
+        /// what the client is remembered by
+        client: Field,
+    },
+    /// `KEY vmap @set`
+    VerdictMap(Vec<Field>, Set),
+    /// `dnat to KEY map @set`
+    Dnat(Vec<Field>, Set),
+    /// `masquerade fully-random`
+    Masquerade,
+    /// `jump CHAIN`
+    Jump(Chain),
+    /// `goto CHAIN`
+    Goto(Chain),
+    /// `drop`
+    Drop,
+    /// `reject`: port unreachable, also for TCP (reference §3.2)
+    Reject,
+}
+
+/// A rule.
+pub type Rule = Vec<Statement>;
+
+/// The loopback prefix or address that NodePorts never answer on (reference §3.3).
+pub fn loopback(family: kube_verdict_table::Family) -> Cidr {
+    match family {
+        kube_verdict_table::Family::V4 => Cidr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8)
+            .unwrap_or(Cidr::host(IpAddr::from([127, 0, 0, 1]))),
+        kube_verdict_table::Family::V6 => Cidr::host(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),
+    }
+}

@@ -1,0 +1,177 @@
+//! The real kernel, over an nfnetlink socket.
+//!
+//! Requests are synchronous: the kernel has done what a datagram asks when sending it returns, and its
+//! answers wait in the socket (`nfnetlink_rcv_batch` of net/netfilter/nfnetlink.c). So one thread owns the
+//! socket and nothing here waits for long.
+
+mod attributes;
+mod encode;
+mod objects;
+mod read;
+mod socket;
+mod userdata;
+
+use std::io;
+
+use kube_verdict_table::Family;
+
+use self::attributes::{HEADER, Message, attribute, messages};
+use self::encode::Encoder;
+use self::socket::Socket;
+use crate::batch::Batch;
+use crate::kernel::{CommitError, Kernel, ReadError, Refusal, Snapshot};
+
+/// NLMSGERR_ATTR_OFFS of linux/netlink.h
+const ERROR_OFFSET: u16 = 2;
+/// Before ERESTART had a name for user space (linux/errno.h).
+const ERESTART: i32 = 85;
+/// How often a dump that others disturbed is begun anew.
+const READ_ATTEMPTS: usize = 20;
+
+/// nf_tables through netlink. It acts in the network namespace of the thread that opened it.
+pub struct Netlink {
+    socket: Socket,
+    sequence: u32,
+    /// reused, so that small batches allocate nothing
+    spare: Encoder,
+}
+
+/// A batch in the kernel's bytes, ready to be sent.
+pub struct Prepared {
+    encoder: Encoder,
+    /// sequence numbers of the first message and of the one that is acknowledged
+    first: u32,
+    last: u32,
+}
+
+impl Prepared {
+    /// Its size in bytes.
+    pub fn size(&self) -> usize {
+        self.encoder.bytes().len()
+    }
+}
+
+impl Netlink {
+    /// Opens a socket. Programming needs CAP_NET_ADMIN, which the kernel asks for at the first batch.
+    pub fn open() -> io::Result<Self> {
+        Ok(Netlink { socket: Socket::open()?, sequence: 0, spare: Encoder::default() })
+    }
+
+    /// Turns a batch into bytes. Committing is preparing and sending.
+    pub fn prepare(&mut self, batch: &Batch) -> Prepared {
+        let mut encoder = std::mem::take(&mut self.spare);
+        let first = self.sequence.wrapping_add(1);
+        let last = encoder.encode(batch, first);
+        self.sequence = last.wrapping_add(1);
+        Prepared { encoder, first, last }
+    }
+
+    /// Sends a batch and reads the kernel's answer to it.
+    pub fn send(&mut self, prepared: &Prepared) -> Result<(), CommitError> {
+        self.socket.send(prepared.encoder.bytes())?;
+        self.answers(prepared)
+    }
+
+    /// Removes one family's table and all in it, in whatever state; says whether it was there.
+    pub fn delete_table(&mut self, family: Family) -> io::Result<bool> {
+        let batch = Batch { family, ops: vec![crate::batch::Op::DeleteTable], generation: None };
+        match self.commit(&batch) {
+            Ok(()) => Ok(true),
+            Err(CommitError::Refused(refusals)) => {
+                match refusals.first().map_or(0, |refusal| refusal.errno) {
+                    libc::ENOENT | libc::EAFNOSUPPORT => Ok(false),
+                    errno => Err(io::Error::from_raw_os_error(errno)),
+                }
+            }
+            Err(CommitError::Io(error)) => Err(error),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        }
+    }
+
+    /// Reads the kernel's answers to the batch that was just sent.
+    fn answers(&mut self, prepared: &Prepared) -> Result<(), CommitError> {
+        let Prepared { encoder, first, last } = prepared;
+        let mut refusals = Vec::new();
+        loop {
+            let datagram = match self.socket.receive() {
+                Ok(datagram) => datagram,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Err(CommitError::Lost),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(CommitError::Lost),
+                Err(error) => return Err(CommitError::Io(error)),
+            };
+            let mut done = false;
+            for message in messages(datagram) {
+                let Some(answer) = Answer::of(&message) else { continue };
+                if answer.sequence == *first && answer.errno == ERESTART {
+                    return Err(CommitError::Stale);
+                }
+                if answer.sequence == *first && answer.errno != 0 {
+                    return Err(CommitError::Io(io::Error::from_raw_os_error(answer.errno)));
+                }
+                if answer.errno != 0
+                    && let Some(op) = encoder.blame(answer.sequence.wrapping_sub(*first), answer.offset)
+                {
+                    refusals.push(Refusal { op, errno: answer.errno });
+                }
+                done |= answer.sequence == *last;
+            }
+            if done {
+                return if refusals.is_empty() { Ok(()) } else { Err(CommitError::Refused(refusals)) };
+            }
+        }
+    }
+}
+
+impl Kernel for Netlink {
+    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let prepared = self.prepare(batch);
+        let result = self.send(&prepared);
+        self.spare = prepared.encoder;
+        self.spare.reset();
+        result
+    }
+
+    fn read(&mut self, family: Family) -> Result<Snapshot, ReadError> {
+        for _ in 0..READ_ATTEMPTS {
+            let before = self.generation()?;
+            match read::table(self, family) {
+                Ok(table) => {
+                    if self.generation()? == before {
+                        return Ok(Snapshot { generation: before, table });
+                    }
+                }
+                Err(ReadError::Unstable) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ReadError::Unstable)
+    }
+}
+
+/// An NLMSG_ERROR message, which is also how success is acknowledged.
+struct Answer {
+    sequence: u32,
+    /// 0: success
+    errno: i32,
+    /// where in the request the trouble is
+    offset: Option<usize>,
+}
+
+impl Answer {
+    fn of(message: &Message<'_>) -> Option<Self> {
+        if i32::from(message.kind) != libc::NLMSG_ERROR {
+            return None;
+        }
+        let errno = i32::from_ne_bytes(message.payload().get(..4)?.try_into().ok()?);
+        // With NETLINK_CAP_ACK only the request's header follows, then the extended acknowledgement.
+        let extended = message.payload().get(4 + HEADER..).unwrap_or_default();
+        let offset = attribute(extended, ERROR_OFFSET)
+            .and_then(|attribute| attribute.data.try_into().ok())
+            .map(|bytes| u32::from_ne_bytes(bytes) as usize);
+        Some(Answer { sequence: message.sequence, errno: -errno, offset })
+    }
+}

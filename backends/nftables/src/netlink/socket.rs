@@ -1,0 +1,74 @@
+//! An nfnetlink socket for requests: a libmnl socket with the buffers and options that batches need.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use mnl::{Bus, Socket as Mnl};
+
+/// NETLINK_CAP_ACK, NETLINK_EXT_ACK of linux/netlink.h
+const NETLINK_CAP_ACK: libc::c_int = 10;
+const NETLINK_EXT_ACK: libc::c_int = 11;
+
+/// Room for the errors of a batch in which thousands of messages are refused.
+const RECEIVE_BUFFER: libc::c_int = 8 << 20;
+/// The kernel's dumps come in pieces of at most 32 KiB.
+const DATAGRAM: usize = 64 << 10;
+/// How long an answer may take; answers to batches are there when sending returns.
+const PATIENCE: libc::timeval = libc::timeval { tv_sec: 10, tv_usec: 0 };
+
+/// The socket.
+pub struct Socket {
+    mnl: Mnl,
+    send_buffer: usize,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    /// Opens and binds it.
+    pub fn open() -> io::Result<Self> {
+        let mnl = Mnl::new(Bus::Netfilter)?;
+        let socket = Socket { mnl, send_buffer: 0, buffer: vec![0; DATAGRAM] };
+        socket.option(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &PATIENCE)?;
+        socket.option(libc::SOL_NETLINK, NETLINK_CAP_ACK, &1i32)?;
+        socket.option(libc::SOL_NETLINK, NETLINK_EXT_ACK, &1i32)?;
+        // Without CAP_NET_ADMIN in the initial namespace only the system's maximum can be had.
+        if socket.option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER).is_err() {
+            socket.option(libc::SOL_SOCKET, libc::SO_RCVBUF, &RECEIVE_BUFFER)?;
+        }
+        Ok(socket)
+    }
+
+    /// Sends one datagram; the kernel has acted on it when this returns.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() > self.send_buffer {
+            let size = i32::try_from(bytes.len() + (bytes.len() >> 1) + 65536).unwrap_or(i32::MAX);
+            if self.option(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &size).is_err() {
+                self.option(libc::SOL_SOCKET, libc::SO_SNDBUF, &size)?;
+            }
+            self.send_buffer = bytes.len();
+        }
+        self.mnl.send(bytes).map(drop)
+    }
+
+    /// Receives one datagram.
+    pub fn receive(&mut self) -> io::Result<&[u8]> {
+        let length = self.mnl.recv_raw(&mut self.buffer)?;
+        Ok(&self.buffer[..length])
+    }
+
+    #[allow(unsafe_code)]
+    fn option<T>(&self, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+        // SAFETY: the descriptor is open as long as `mnl` lives; value points to size_of::<T>() readable
+        // bytes, and the options above take plain integers or a timeval.
+        let result = unsafe {
+            libc::setsockopt(
+                self.mnl.as_raw_fd(),
+                level,
+                name,
+                std::ptr::from_ref(value).cast(),
+                size_of::<T>() as libc::socklen_t,
+            )
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}

@@ -1,0 +1,341 @@
+//! What the kernel holds of one family, as far as we wrote it, and the operations that bring it elsewhere.
+//!
+//! A [`State`] is changed first and the operations are sent after; if they are refused it is thrown away and
+//! read back from the kernel. So there is no undoing here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use kube_verdict_table::{Backend, Fate, Frontend, Protocol, ServicePortName};
+
+use crate::batch::{Batch, Op};
+use crate::layout::{Chain, Context, Element, Programme, Set};
+
+/// The numbers of service ports with affinity, each with its users.
+#[derive(Clone, Debug, Default)]
+struct Numbers {
+    of: HashMap<Arc<ServicePortName>, u32>,
+    used: BTreeMap<u32, Number>,
+    last: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Number {
+    frontends: u32,
+    seconds: u32,
+    owner: Arc<ServicePortName>,
+}
+
+impl Numbers {
+    /// The service port's number; a new one is taken as late as possible after it was given back, while
+    /// clients are still remembered under it.
+    fn get(&mut self, service: &Arc<ServicePortName>) -> u32 {
+        if let Some(number) = self.of.get(service) {
+            return *number;
+        }
+        let mut number = self.last;
+        loop {
+            number = number.wrapping_add(1).max(1);
+            if !self.used.contains_key(&number) {
+                break;
+            }
+        }
+        self.adopt(service, number);
+        number
+    }
+
+    /// Gives the service port this number, if both are free; it is how numbers survive a restart.
+    fn adopt(&mut self, service: &Arc<ServicePortName>, number: u32) {
+        if number == 0
+            || number == u32::MAX
+            || self.of.contains_key(service)
+            || self.used.contains_key(&number)
+        {
+            return;
+        }
+        self.last = self.last.max(number);
+        self.of.insert(service.clone(), number);
+        self.used.insert(number, Number { frontends: 0, seconds: 0, owner: service.clone() });
+    }
+
+    fn seconds(&self, number: u32) -> Option<u32> {
+        self.used.get(&number).filter(|number| number.frontends > 0).map(|number| number.seconds)
+    }
+
+    fn enter(&mut self, number: u32, seconds: u32) {
+        if let Some(used) = self.used.get_mut(&number) {
+            used.frontends += 1;
+            used.seconds = seconds;
+        }
+    }
+
+    fn leave(&mut self, number: u32) {
+        if let Some(used) = self.used.get_mut(&number) {
+            used.frontends = used.frontends.saturating_sub(1);
+        }
+    }
+
+    /// Gives a number back when its last frontend is gone.
+    fn settle(&mut self, number: u32) {
+        if self.used.get(&number).is_some_and(|used| used.frontends == 0)
+            && let Some(used) = self.used.remove(&number)
+        {
+            self.of.remove(&used.owner);
+        }
+    }
+}
+
+/// Elements to remove and to add, by set.
+#[derive(Debug, Default)]
+pub struct Edits {
+    removed: BTreeMap<Set, Vec<Element>>,
+    added: BTreeMap<Set, Vec<Element>>,
+}
+
+impl Edits {
+    /// Takes an element out.
+    pub fn remove(&mut self, element: Element) {
+        self.removed.entry(element.set()).or_default().push(element);
+    }
+
+    /// Puts an element in.
+    pub fn add(&mut self, element: Element) {
+        self.added.entry(element.set()).or_default().push(element);
+    }
+
+    /// What is put in.
+    pub fn added(&self) -> Vec<Element> {
+        self.added.values().flatten().copied().collect()
+    }
+
+    /// Keeps only the edits of some elements.
+    pub fn retain(&mut self, keep: impl Fn(&Element) -> bool) {
+        let lists = self.removed.values_mut().chain(self.added.values_mut());
+        lists.for_each(|elements| elements.retain(&keep));
+    }
+
+    fn into_ops(self) -> impl Iterator<Item = Op> {
+        let removed = self.removed.into_values().flatten().map(Op::Remove);
+        removed.chain(self.added.into_values().flatten().map(Op::Add))
+    }
+}
+
+/// One family's part of the kernel.
+#[derive(Clone, Debug)]
+pub struct State {
+    context: Context,
+    chains: BTreeSet<Chain>,
+    uses: HashMap<Chain, u32>,
+    programmes: HashMap<Frontend, Programme>,
+    numbers: Numbers,
+    node_port_addresses: BTreeSet<IpAddr>,
+}
+
+impl State {
+    /// Nothing but the rules that are always there.
+    pub fn new(context: Context) -> Self {
+        State {
+            context,
+            chains: BTreeSet::from(Chain::ALWAYS),
+            uses: HashMap::new(),
+            programmes: HashMap::new(),
+            numbers: Numbers::default(),
+            node_port_addresses: BTreeSet::new(),
+        }
+    }
+
+    /// What the rules depend on.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The chains that are there.
+    pub fn chains(&self) -> &BTreeSet<Chain> {
+        &self.chains
+    }
+
+    /// The sets that are there.
+    pub fn sets(&self) -> Vec<Set> {
+        let affinity = needs_affinity(&self.chains);
+        Set::all().filter(|set| affinity || !is_for_affinity(*set)).collect()
+    }
+
+    /// Lets a service port keep the number that the kernel has for it.
+    pub fn adopt_number(&mut self, service: &Arc<ServicePortName>, number: u32) {
+        self.numbers.adopt(service, number);
+    }
+
+    /// Gives frontends their fates (None: they are no more); `hints` says where the kernel has what it has
+    /// when the state does not know. Returns the edits of elements, and the chains that these need and were
+    /// not there.
+    pub fn set_fates<'a>(
+        &mut self,
+        fates: impl IntoIterator<Item = (Frontend, Option<&'a Arc<Fate>>)>,
+        hints: &HashMap<Frontend, Programme>,
+    ) -> Edits {
+        let mut edits = Edits::default();
+        let mut numbers: BTreeMap<u32, Option<u32>> = BTreeMap::new();
+        for (frontend, fate) in fates {
+            let old = self.programmes.remove(&frontend);
+            let before = old.as_ref().or_else(|| hints.get(&frontend));
+            let new = fate.map(|fate| {
+                let number = fate.affinity.map(|_| self.numbers.get(&fate.service));
+                Programme::new(&frontend, fate, before, number)
+            });
+            for (number, _) in [&old, &new].into_iter().flatten().filter_map(|programme| programme.affinity) {
+                numbers.entry(number).or_insert_with(|| self.numbers.seconds(number));
+            }
+            if let Some((number, _)) = old.as_ref().and_then(|old| old.affinity) {
+                self.numbers.leave(number);
+            }
+            if let Some((number, seconds)) = new.as_ref().and_then(|new| new.affinity) {
+                self.numbers.enter(number, seconds);
+            }
+            difference(frontend, old.as_ref(), new.as_ref(), &mut edits);
+            if let Some(new) = new {
+                self.programmes.insert(frontend, new);
+            }
+        }
+        for (number, before) in numbers {
+            let after = self.numbers.seconds(number);
+            if before != after {
+                let timeout = |seconds| Element::AffinityTimeout(number, seconds);
+                before.map(timeout).into_iter().for_each(|element| edits.remove(element));
+                after.map(timeout).into_iter().for_each(|element| edits.add(element));
+            }
+            self.numbers.settle(number);
+        }
+        edits
+    }
+
+    /// The operations for these edits: what they need first, then removals, then additions.
+    pub fn batch(&mut self, edits: Edits) -> Batch {
+        let mut batch = Batch::new(self.context.family);
+        let had = self.chains.clone();
+        for element in edits.removed.values().flatten() {
+            self.use_chain(element, false);
+        }
+        for element in edits.added.values().flatten() {
+            self.use_chain(element, true);
+        }
+        let new: Vec<Chain> = self.chains.difference(&had).copied().collect();
+        if needs_affinity(&self.chains) && !needs_affinity(&had) {
+            batch.ops.extend(Set::all().filter(|set| is_for_affinity(*set)).map(Op::AddSet));
+        }
+        self.add_chains(&new, &mut batch);
+        batch.ops.extend(edits.into_ops());
+        batch
+    }
+
+    /// The operations that make chains and their rules.
+    pub fn add_chains(&self, chains: &[Chain], batch: &mut Batch) {
+        batch.ops.extend(chains.iter().map(|chain| Op::AddChain(*chain)));
+        for chain in chains {
+            batch.ops.extend(chain.rules(&self.context).into_iter().map(|rule| Op::AddRule(*chain, rule)));
+        }
+    }
+
+    /// New values for what the rules depend on: the chains that differ are rewritten.
+    pub fn set_context(&mut self, context: Context) -> Vec<Op> {
+        let differing: Vec<Chain> = self
+            .chains
+            .iter()
+            .copied()
+            .filter(|chain| chain.rules(&self.context) != chain.rules(&context))
+            .collect();
+        self.context = context;
+        differing.into_iter().flat_map(|chain| self.rewrite(chain)).collect()
+    }
+
+    /// The operations that give a chain its rules anew.
+    pub fn rewrite(&self, chain: Chain) -> Vec<Op> {
+        let rules = chain.rules(&self.context).into_iter().map(|rule| Op::AddRule(chain, rule));
+        std::iter::once(Op::FlushChain(chain.to_string())).chain(rules).collect()
+    }
+
+    /// The node addresses on which NodePorts are served, when it is not all of them.
+    pub fn set_node_port_addresses(&mut self, wanted: BTreeSet<IpAddr>, edits: &mut Edits) {
+        let gone = self.node_port_addresses.difference(&wanted);
+        gone.for_each(|ip| edits.remove(Element::NodePortAddress(*ip)));
+        let new = wanted.difference(&self.node_port_addresses);
+        new.for_each(|ip| edits.add(Element::NodePortAddress(*ip)));
+        self.node_port_addresses = wanted;
+    }
+
+    /// The operations that remove chains which nothing uses any more, and then the affinity's sets.
+    pub fn collect_garbage(&mut self) -> Batch {
+        let mut live: BTreeSet<Chain> = BTreeSet::new();
+        let mut roots: Vec<Chain> = Chain::ALWAYS.to_vec();
+        roots.extend(self.uses.keys());
+        while let Some(chain) = roots.pop() {
+            if live.insert(chain) {
+                roots.extend(chain.needs());
+            }
+        }
+        let dead: Vec<Chain> = self.chains.difference(&live).copied().collect();
+        let mut batch = Batch::new(self.context.family);
+        batch.ops.extend(dead.iter().map(|chain| Op::FlushChain(chain.to_string())));
+        batch.ops.extend(dead.iter().map(|chain| Op::DeleteChain(chain.to_string())));
+        if needs_affinity(&self.chains) && !needs_affinity(&live) {
+            let sets = Set::all().filter(|set| is_for_affinity(*set));
+            batch.ops.extend(sets.map(|set| Op::DeleteSet(set.name().into())));
+        }
+        self.chains = live;
+        batch
+    }
+
+    /// Counts an element's use of its chain; a chain's first use brings it and all it needs.
+    pub fn use_chain(&mut self, element: &Element, there: bool) {
+        let Some(chain) = element.chain() else { return };
+        if there {
+            *self.uses.entry(chain).or_default() += 1;
+            self.require(chain);
+        } else if let Some(uses) = self.uses.get_mut(&chain) {
+            *uses -= 1;
+            if *uses == 0 {
+                self.uses.remove(&chain);
+            }
+        }
+    }
+
+    fn require(&mut self, chain: Chain) {
+        if self.chains.insert(chain) {
+            for needed in chain.needs() {
+                self.require(needed);
+            }
+        }
+    }
+}
+
+/// Affinity's chains and sets are there only while some service wants it: the base chains see every packet.
+fn needs_affinity(chains: &BTreeSet<Chain>) -> bool {
+    chains.iter().any(|chain| matches!(chain, Chain::Recall(..) | Chain::RememberFor(_)))
+}
+
+fn is_for_affinity(set: Set) -> bool {
+    matches!(set, Set::Affinity | Set::AffinityIds(_) | Set::AffinityTimeouts | Set::Sticky(..))
+}
+
+/// The edits from one programme of a frontend to another.
+fn difference(frontend: Frontend, old: Option<&Programme>, new: Option<&Programme>, edits: &mut Edits) {
+    if old == new {
+        return;
+    }
+    let elements = |programme: Option<&Programme>| {
+        let mut elements: Vec<Element> =
+            programme.map(|programme| programme.elements(frontend).collect()).unwrap_or_default();
+        elements.sort_unstable();
+        elements
+    };
+    let (old, new) = (elements(old), elements(new));
+    old.iter()
+        .filter(|element| new.binary_search(element).is_err())
+        .for_each(|element| edits.remove(*element));
+    new.iter().filter(|element| old.binary_search(element).is_err()).for_each(|element| edits.add(*element));
+}
+
+/// The hairpin element of an endpoint.
+pub fn hairpin((protocol, backend): &(Protocol, Backend)) -> Element {
+    Element::Hairpin(*protocol, *backend)
+}

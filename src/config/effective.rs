@@ -1,0 +1,112 @@
+//! The settings that are in effect: what the rest of the daemon works with.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kube_verdict_table::net::parse_ip;
+use kube_verdict_table::{Cidr, NodePortEntry, Settings};
+
+use super::detect::DetectLocal;
+use super::duration::GoDuration;
+use super::file::{File, Iptables, Nftables};
+use super::mode::Mode;
+use super::{gates, node_ports};
+
+/// Everything that a configuration file and flags decide today.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// the node's name, if it is not the host's; not yet trimmed or lower-cased (see `node::name`)
+    pub hostname_override: Option<String>,
+    /// the node's primary IP, and thereby its primary family, if an operator insists
+    pub bind_address: Option<IpAddr>,
+    /// how packets of pods are told
+    pub detect_local: DetectLocal,
+    /// where NodePorts are served; never empty
+    pub node_port_addresses: Vec<NodePortEntry>,
+    /// whether everything to a ClusterIP is masqueraded
+    pub masquerade_all: bool,
+    /// the bit of the packet mark that says: masquerade
+    pub masquerade_mark: u32,
+    /// the longest time between two full comparisons with the kernel
+    pub sync_period: Duration,
+    /// the shortest time between two changes; `None` when the file does not ask for one, so that the first
+    /// change of a quiet period goes out at once
+    pub min_sync_period: Option<Duration>,
+    /// whether externalIPs are served
+    pub allow_external_ips: bool,
+}
+
+/// What the sections of the modes have in common.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shared {
+    pub(super) masquerade_bit: Option<i32>,
+    pub(super) masquerade_all: Option<bool>,
+    pub(super) sync_period: Option<GoDuration>,
+    pub(super) min_sync_period: Option<GoDuration>,
+}
+
+pub(super) const DEFAULT_MASQUERADE_BIT: i32 = 14;
+pub(super) const DEFAULT_SYNC_PERIOD: GoDuration = GoDuration::seconds(30);
+
+impl Shared {
+    /// The section that the mode reads (reference §15.2: IPVS takes masquerading from `iptables`).
+    pub(super) fn of(file: &File, mode: Mode) -> Shared {
+        let Iptables { masquerade_bit, masquerade_all, sync_period, min_sync_period, .. } =
+            file.iptables.clone().unwrap_or_default();
+        let iptables = Shared { masquerade_bit, masquerade_all, sync_period, min_sync_period };
+        match mode {
+            Mode::Iptables => iptables,
+            Mode::Ipvs => {
+                let ipvs = file.ipvs.clone().unwrap_or_default();
+                Shared { sync_period: ipvs.sync_period, min_sync_period: ipvs.min_sync_period, ..iptables }
+            }
+            Mode::Default | Mode::Nftables => {
+                let Nftables { masquerade_bit, masquerade_all, sync_period, min_sync_period } =
+                    file.nftables.clone().unwrap_or_default();
+                Shared { masquerade_bit, masquerade_all, sync_period, min_sync_period }
+            }
+        }
+    }
+
+    /// Zero is how a file says "the default": kube-proxy cannot tell it from absent.
+    pub(super) fn effective_sync_period(&self) -> GoDuration {
+        self.sync_period.filter(|period| *period != GoDuration::ZERO).unwrap_or(DEFAULT_SYNC_PERIOD)
+    }
+
+    /// kube-proxy waits a second between two changes unless told otherwise. Here only an explicit wish makes
+    /// anything wait.
+    pub(super) fn explicit_min_sync_period(&self) -> Option<GoDuration> {
+        self.min_sync_period.filter(|period| *period != GoDuration::ZERO)
+    }
+}
+
+impl Effective {
+    /// What a validated file says.
+    pub(super) fn of(file: &File, mode: Mode) -> Self {
+        let shared = Shared::of(file, mode);
+        let bit = shared.masquerade_bit.unwrap_or(DEFAULT_MASQUERADE_BIT);
+        let bind_address = file.bind_address.as_deref().and_then(parse_ip);
+        let node_port_list = file.node_port_addresses.as_deref().unwrap_or_default();
+        Effective {
+            hostname_override: file.hostname_override.clone().filter(|name| !name.trim().is_empty()),
+            bind_address: bind_address.filter(|ip| !ip.is_unspecified()),
+            detect_local: DetectLocal::of(file),
+            node_port_addresses: node_ports::entries(node_port_list, mode),
+            masquerade_all: shared.masquerade_all.unwrap_or(false),
+            masquerade_mark: u32::try_from(bit).ok().and_then(|bit| 1u32.checked_shl(bit)).unwrap_or(1 << 14),
+            sync_period: shared.effective_sync_period().to_std(),
+            min_sync_period: shared.explicit_min_sync_period().map(GoDuration::to_std),
+            allow_external_ips: gates::is_on(file, gates::ALLOW_SERVICE_EXTERNAL_IPS),
+        }
+    }
+
+    /// The table's part of it.
+    pub fn settings(&self, node_name: &str, pod_cidrs: &[Cidr]) -> Settings {
+        Settings {
+            node_name: node_name.to_owned(),
+            detector: self.detect_local.detectors(pod_cidrs),
+            masquerade_all: self.masquerade_all,
+            allow_external_ips: self.allow_external_ips,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! `mode`: which proxy an operator asks for, and which one runs.
+
+/// A mode as kube-proxy knows it, on Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// `""`: the daemon's own choice, nftables
+    Default,
+    /// `nftables`
+    Nftables,
+    /// `iptables`: nftables runs, with what the file says for iptables
+    Iptables,
+    /// `ipvs`
+    Ipvs,
+}
+
+impl Mode {
+    pub(super) fn parse(text: &str) -> Option<Mode> {
+        Some(match text {
+            "" => Mode::Default,
+            "nftables" => Mode::Nftables,
+            "iptables" => Mode::Iptables,
+            "ipvs" => Mode::Ipvs,
+            _ => return None,
+        })
+    }
+
+    /// The section of the file that the shared settings (masquerading, sync periods) are taken from:
+    /// reference §15.2.
+    pub(super) fn section(self) -> &'static str {
+        match self {
+            Mode::Default | Mode::Nftables => "nftables",
+            Mode::Iptables => "iptables",
+            Mode::Ipvs => "ipvs",
+        }
+    }
+}

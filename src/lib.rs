@@ -1,0 +1,8 @@
+//! The rooms of the daemon: configuration, sources of objects, the node, and the command line.
+//!
+//! The table of services is the crate `kube-verdict-table`, the kernel's side a backend's crate. This library
+//! exists so that tests reach inside; the program is `main.rs`.
+
+pub mod config;
+pub mod document;
+pub mod source;

@@ -1,0 +1,235 @@
+//! How an update goes: file the events' objects under their Services, derive the touched Services anew, then
+//! compare with what they contributed before.
+
+use std::collections::BTreeSet;
+use std::mem;
+use std::sync::Arc;
+
+use super::ServiceTable;
+use super::record::{Name, Record};
+use crate::change::{Change, Notice, Update, Walked};
+use crate::claims::Claim;
+use crate::derive::{Derived, derive};
+use crate::fate::{Fate, Frontend, FrontendKind};
+use crate::net::Cidr;
+use crate::objects::{self, EndpointSlice, Kind, Leaf, Object, ObjectKey, ServiceCidr};
+use crate::service::{HealthCheck, Service};
+use crate::slices::Slice;
+
+/// What a batch of events touched.
+#[derive(Default)]
+pub(super) struct Touched {
+    /// in order, so that the outcome does not depend on a hash
+    pub(super) services: BTreeSet<Name>,
+    service_cidrs: bool,
+    notices: Vec<Notice>,
+}
+
+impl Touched {
+    fn notice(&mut self, object: String, field: &str, message: &str) {
+        self.notices.push(Notice { object, field: field.into(), message: message.into() });
+    }
+}
+
+impl ServiceTable {
+    /// Files an object. One that a watch would not deliver is as good as deleted.
+    pub(super) fn apply(&mut self, object: Object, touched: &mut Touched) {
+        if !object.is_watched() {
+            return self.delete(object.key(), touched);
+        }
+        match object {
+            Object::Service(service) => self.apply_service(&service, touched),
+            Object::EndpointSlice(slice) => self.apply_slice(slice, touched),
+            Object::ServiceCidr(cidr) => self.apply_service_cidr(cidr, touched),
+            Object::Node(_) => {}
+        }
+    }
+
+    /// Forgets an object, if it is known.
+    pub(super) fn delete(&mut self, key: ObjectKey, touched: &mut Touched) {
+        let ObjectKey { kind, namespace, name } = key;
+        match kind {
+            Kind::Service => self.set_service(Name { namespace, name }, None, touched),
+            Kind::EndpointSlice => self.remove_slice(&Name { namespace, name }, touched),
+            Kind::ServiceCidr => touched.service_cidrs |= self.cidr_objects.remove(&name).is_some(),
+            Kind::Node => {}
+        }
+    }
+
+    fn apply_service(&mut self, service: &objects::Service, touched: &mut Touched) {
+        let name = Name::of(&service.metadata);
+        self.set_service(name, Service::new(service), touched);
+    }
+
+    fn set_service(&mut self, name: Name, service: Option<Service>, touched: &mut Touched) {
+        let known = self.services.get(&name).and_then(|record| record.service.as_ref());
+        if known == service.as_ref() {
+            return;
+        }
+        let health = service.as_ref().map_or(HealthCheck::NotNeeded, |service| service.health);
+        if health == HealthCheck::NotNeeded {
+            self.health_checked.remove(&name);
+        } else {
+            self.health_checked.insert(name.clone());
+        }
+        if health == HealthCheck::NoPort {
+            touched.notice(
+                format!("Service {name}"),
+                "spec.healthCheckNodePort",
+                "is 0 though the load balancer needs one to find nodes with endpoints: none is served; set a port",
+            );
+        }
+        self.services.entry(name.clone()).or_default().service = service;
+        touched.services.insert(name);
+    }
+
+    fn apply_slice(&mut self, slice: EndpointSlice, touched: &mut Touched) {
+        let name = Name::of(&slice.metadata);
+        let owner = slice.metadata.labels.service_name.clone();
+        if self.slice_owners.get(&name) != Some(&owner) {
+            self.remove_slice(&name, touched);
+            if owner.is_none() {
+                touched.notice(
+                    format!("EndpointSlice {name}"),
+                    "metadata.labels",
+                    "kubernetes.io/service-name is missing: the slice is ignored; label it with its Service's name",
+                );
+            }
+            self.slice_owners.insert(name.clone(), owner.clone());
+        }
+        let Some(owner) = owner else { return };
+        match Slice::new(slice, &self.settings.node_name) {
+            Some(slice) => self.file_slice(name, slice, owner, touched),
+            None => self.unfile_slice(&name, owner, touched),
+        }
+    }
+
+    fn file_slice(&mut self, name: Name, slice: Slice, owner: Box<str>, touched: &mut Touched) {
+        let owner = Name { namespace: name.namespace, name: owner };
+        let slices = &mut self.services.entry(owner.clone()).or_default().slices;
+        if slices.get(&name.name) != Some(&slice) {
+            slices.insert(name.name, slice);
+            touched.services.insert(owner);
+        }
+    }
+
+    fn unfile_slice(&mut self, name: &Name, owner: Box<str>, touched: &mut Touched) {
+        let owner = Name { namespace: name.namespace.clone(), name: owner };
+        let record = self.services.get_mut(&owner);
+        if record.is_some_and(|record| record.slices.remove(&name.name).is_some()) {
+            touched.services.insert(owner);
+        }
+    }
+
+    fn remove_slice(&mut self, name: &Name, touched: &mut Touched) {
+        if let Some(owner) = self.slice_owners.remove(name).flatten() {
+            self.unfile_slice(name, owner, touched);
+        }
+    }
+
+    fn apply_service_cidr(&mut self, cidr: ServiceCidr, touched: &mut Touched) {
+        let prefixes: Vec<Cidr> = cidr.spec.cidrs.iter().filter_map(Leaf::get).collect();
+        if self.cidr_objects.get(&cidr.metadata.name) != Some(&prefixes) {
+            self.cidr_objects.insert(cidr.metadata.name, prefixes);
+            touched.service_cidrs = true;
+        }
+    }
+
+    /// Derives what was touched and says what came of it.
+    pub(super) fn derive_touched(&mut self, touched: Touched) -> Update {
+        let mut walked = Walked::default();
+        let mut wishes: Vec<(Frontend, Claim)> = Vec::new();
+        for name in touched.services {
+            let Some(record) = self.services.get_mut(&name) else { continue };
+            let Record { service, slices, derived } = record;
+            let new = match service {
+                Some(service) => derive(service, slices, &self.settings, &self.node, &mut walked),
+                None => Derived::default(),
+            };
+            let old = mem::replace(derived, new);
+            self.cluster_ips.replace(&old.cluster_ips, &derived.cluster_ips);
+            self.hairpins.replace(&old.hairpins, &derived.hairpins);
+            withdraw(&old, derived, |frontend, old| self.claims.release(frontend, &old.service));
+            renew(&old, derived, |frontend, claim| wishes.push((frontend, claim)));
+            if record.is_empty() {
+                self.services.remove(&name);
+            }
+        }
+        // All old claims are gone before new ones are made: a frontend that moves from one Service to
+        // another within a batch was never contested.
+        let mut contested = BTreeSet::new();
+        for (frontend, claim) in wishes {
+            if self.claims.claim(frontend, claim) {
+                contested.insert(frontend);
+            }
+        }
+        let mut notices = touched.notices;
+        notices.extend(contested.iter().flat_map(|frontend| self.conflict(frontend)));
+        let service_cidrs = if touched.service_cidrs { self.unite_service_cidrs() } else { None };
+        let change = Change {
+            frontends: self.claims.changes(),
+            cluster_ips: self.cluster_ips.changes(),
+            hairpins: self.hairpins.changes(),
+            service_cidrs,
+            node_port_addresses: None,
+        };
+        Update { change, notices, walked }
+    }
+
+    /// What to say to those who lost a frontend.
+    fn conflict(&self, frontend: &Frontend) -> Vec<Notice> {
+        let Some(winner) = self.claims.get(frontend) else { return Vec::new() };
+        let notice = |loser: &Arc<Fate>| Notice {
+            object: format!("Service {}/{}", loser.service.namespace, loser.service.name),
+            field: field_of(loser.kind).into(),
+            message: format!(
+                "{frontend} of {} also belongs to {} ({}), which keeps it: give one of them another address or port",
+                loser.service, winner.service, winner.kind,
+            ),
+        };
+        self.claims.losers(frontend).map(notice).collect()
+    }
+
+    fn unite_service_cidrs(&mut self) -> Option<Vec<Cidr>> {
+        let united = Cidr::union(self.cidr_objects.values().flatten().copied());
+        if united == self.service_cidrs {
+            return None;
+        }
+        self.service_cidrs.clone_from(&united);
+        Some(united)
+    }
+}
+
+/// Where a Service says that it wants a frontend of this kind.
+fn field_of(kind: FrontendKind) -> &'static str {
+    match kind {
+        FrontendKind::ClusterIp => "spec.clusterIPs",
+        FrontendKind::LoadBalancer => "status.loadBalancer.ingress",
+        FrontendKind::ExternalIp => "spec.externalIPs",
+        FrontendKind::NodePort => "spec.ports",
+    }
+}
+
+/// Calls `release` for every frontend that is in `old` and not in `new`.
+fn withdraw(old: &Derived, new: &Derived, mut release: impl FnMut(Frontend, &Fate)) {
+    for (frontend, fate) in &old.claims {
+        if new.claims.binary_search_by_key(frontend, |(frontend, _)| *frontend).is_err() {
+            release(*frontend, fate);
+        }
+    }
+}
+
+/// Calls `claim` for every frontend of `new` that is new or has another fate. The others keep their old
+/// `Arc`, so that equal fates are one allocation and comparing them is cheap.
+fn renew(old: &Derived, new: &mut Derived, mut claim: impl FnMut(Frontend, Claim)) {
+    for (frontend, fate) in &mut new.claims {
+        if let Ok(i) = old.claims.binary_search_by_key(frontend, |(frontend, _)| *frontend) {
+            let known = &old.claims[i].1;
+            if known == fate && old.created == new.created {
+                *fate = Arc::clone(known);
+                continue;
+            }
+        }
+        claim(*frontend, Claim { fate: Arc::clone(fate), created: new.created.clone() });
+    }
+}
