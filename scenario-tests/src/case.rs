@@ -28,6 +28,8 @@ pub enum From {
     Client,
     /// another client, outside the first one's prefix
     Client2,
+    /// one of a crowd of clients
+    Crowd(u8),
 }
 
 impl From {
@@ -38,7 +40,7 @@ impl From {
             From::PodB => Host::PodB,
             From::PodC | From::PodD | From::Node2 => Host::Remote,
             From::Node | From::NodeAt(_) => Host::Node,
-            From::Client | From::Client2 => Host::Outside,
+            From::Client | From::Client2 | From::Crowd(_) => Host::Outside,
         }
     }
 
@@ -54,6 +56,7 @@ impl From {
             From::NodeAt(address) => address,
             From::Client => plan::CLIENT,
             From::Client2 => plan::CLIENT_2,
+            From::Crowd(n) => return Some(plan::crowd(family, n)),
         };
         Some(plan::ip(family, text))
     }

@@ -9,6 +9,7 @@
 pub mod case;
 pub mod check;
 pub mod config;
+pub mod conversation;
 pub mod daemon;
 pub mod echo;
 pub mod fate;

@@ -34,6 +34,8 @@ pub const NODE_2_IP: &str = "10.0.99.2";
 pub const CLIENT: &str = "203.0.113.10";
 /// Another client, in the same place but another prefix.
 pub const CLIENT_2: &str = "203.0.114.20";
+/// A prefix full of clients outside the cluster.
+pub const CROWD: &str = "198.18.0.0/16";
 /// The prefix of all pods.
 pub const CLUSTER_CIDR: &str = "10.244.0.0/16";
 /// The prefix of this node's pods.
@@ -109,6 +111,19 @@ pub fn ip(family: Family, text: &str) -> IpAddr {
         Family::V6 if v4.is_loopback() => Ipv6Addr::LOCALHOST.into(),
         Family::V4 => IpAddr::V4(v4),
         Family::V6 => IpAddr::V6(twin(v4)),
+    }
+}
+
+/// The `n`th client of the crowd.
+pub fn crowd(family: Family, n: u8) -> IpAddr {
+    ip(family, &format!("198.18.0.{n}"))
+}
+
+/// Whether an address belongs to the crowd.
+pub fn in_crowd(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.octets()[..2] == [198, 18],
+        IpAddr::V6(ip) => ip.segments()[..3] == [0xfd00, 0x198, 0x18],
     }
 }
 

@@ -1,7 +1,7 @@
 //! The six namespaces in which every scenario plays, and the links between them.
 //!
 //! ```text
-//!   pod-a 10.244.1.10 ──veth-a─┐                       ┌─eth0── outside 203.0.113.10, 203.0.114.20
+//!   pod-a 10.244.1.10 ──veth-a─┐                       ┌─eth0── outside 203.0.113.10, 203.0.114.20, a crowd
 //!                              ├─ node (under test) ───┤
 //!   pod-b 10.244.1.11 ──veth-b─┘   172.18.0.2, .22     └─eth2── world: the default route, answers nobody,
 //!                                       │                       writes down what it gets
@@ -62,6 +62,9 @@ impl Host {
             return Some(Host::Node);
         }
         let family = Family::of(ip);
+        if plan::in_crowd(ip) {
+            return Some(Host::Outside);
+        }
         Host::ALL
             .into_iter()
             .find(|host| host.addresses().iter().any(|address| plan::ip(family, address) == ip))
@@ -142,6 +145,7 @@ impl Topology {
             ("10.244.2.0/24", plan::NODE_2_IP),
             ("203.0.113.0/24", "172.18.0.1"),
             ("203.0.114.0/24", "172.18.0.1"),
+            (plan::CROWD, "172.18.0.1"),
             ("0.0.0.0/0", "192.168.77.2"),
         ] {
             out += &route_commands(destination, via);
@@ -174,6 +178,10 @@ fn host_commands(host: Host) -> String {
             out += &address_commands("eth0", "172.18.0.1", 24);
             out += &address_commands("lo", plan::CLIENT, 32);
             out += &address_commands("lo", plan::CLIENT_2, 32);
+            for family in Family::BOTH {
+                let crowd = plan::cidr(family, plan::CROWD);
+                out += &format!("route add local {crowd} dev lo\n");
+            }
             plan::NODE_IP
         }
         Host::World => {
@@ -223,6 +231,8 @@ fn set_sysctls(host: Host) {
         ("ipv6/conf/all/forwarding", router),
         ("ipv6/conf/default/accept_dad", "0"),
         ("ipv6/conf/default/accept_ra", "0"),
+        // The crowd's addresses are on no interface.
+        ("ipv6/ip_nonlocal_bind", "1"),
         // Several rejects a millisecond are what the tests are about.
         ("ipv4/icmp_ratemask", "0"),
         ("ipv6/icmp/ratelimit", "0"),

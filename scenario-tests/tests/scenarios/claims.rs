@@ -2,12 +2,8 @@
 //! of the two, the same after a restart, and the other must take over when the first gives up.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use kube_verdict_scenario_tests::prelude::*;
-use kube_verdict_scenario_tests::probe::{self, Seen};
-use kube_verdict_scenario_tests::topology::Host;
-use kube_verdict_scenario_tests::wire::Protocol;
 
 fn claimant(name: &str, number: u8, endpoint: &str) -> Vec<Objects> {
     vec![
@@ -22,22 +18,16 @@ fn claimant(name: &str, number: u8, endpoint: &str) -> Vec<Objects> {
 }
 
 /// The one backend that a frontend has, in both families and over several connections.
-fn owner(scenario: &Scenario, frontend: &str) -> String {
+fn owner(scenario: &Scenario, frontend: &str) -> &'static str {
     let mut owners = BTreeSet::new();
     for family in Family::BOTH {
-        let source = From::Client.address(family).expect("an address");
-        let to = plan::socket(family, frontend);
-        let seen = scenario.topology().of(Host::Outside).run(|| {
-            probe::volley(Protocol::Tcp, source, to, 5, Duration::from_secs(3), scenario.sightings())
-        });
-        for seen in seen.expect("packets") {
-            let Seen::Dnat { backend, .. } = seen else { panic!("{to}: {seen:?}") };
-            let pod_a = backend.ip() == plan::ip(family, "pod-a");
-            owners.insert(if pod_a { "pod-a" } else { "pod-b" });
+        for _ in 0..5 {
+            let backend = scenario.reach(From::Client, family, frontend);
+            owners.insert(if backend.ip() == plan::ip(family, "pod-a") { "pod-a" } else { "pod-b" });
         }
     }
     assert_eq!(owners.len(), 1, "{frontend} is torn between {owners:?}");
-    owners.first().map(|owner| (*owner).to_owned()).unwrap_or_default()
+    owners.first().expect("one")
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 #![allow(missing_docs)]
 
+mod affinity;
 mod claims;
 mod cluster_ip;
+mod established;
 mod external_ips;
 mod external_policy;
 mod families;

@@ -164,7 +164,8 @@ fn foreign_mark_bits_survive() {
     }
     scenario.check(&[case("masqueraded", From::Client, "10.96.0.10:80", snat(&["pod-c:8080"]))]);
     for family in Family::BOTH {
-        let listing = kernel::nft(scenario.node(), &["list", "chain", family.table(), "other", "counting"], "");
+        let listing =
+            kernel::nft(scenario.node(), &["list", "chain", family.table(), "other", "counting"], "");
         let listing = listing.expect("the other tool's chain");
         assert!(!listing.contains("packets 0 "), "the other tool's mark is lost: {listing}");
     }
