@@ -23,9 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// One line of a table in one family, with all that is known before a packet is sent.
 struct Line<'a> {
     case: &'a Case,
-    source: IpAddr,
-    to: SocketAddr,
-    protocol: Protocol,
+    probe: Probe,
     fate: Fate,
 }
 
@@ -44,6 +42,46 @@ impl Scenario {
     /// With a report of all lines that went wrong.
     pub fn check_packets(&self, cases: &[Case]) {
         self.judge(cases, false);
+    }
+
+    /// Sends the first packet of a new connection in a family, and sees what becomes of it.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn send(&self, from: From, family: Family, to: &str) -> Seen {
+        let case = case("one packet", from, to, PASS);
+        let probe = self.probe(from, case.destination(family), case.protocol());
+        let seen = self
+            .topology()
+            .of(from.host())
+            .run(|| probe::volley(probe.protocol, probe.source, probe.to, 1, PATIENCE, self.sightings()));
+        seen.unwrap_or_else(|e| panic!("{from:?} cannot send to {to}: {e}"))[0]
+    }
+
+    /// The backend that one new connection reaches.
+    ///
+    /// # Panics
+    /// When it reaches none.
+    pub fn reach(&self, from: From, family: Family, to: &str) -> SocketAddr {
+        match self.send(from, family, to) {
+            Seen::Dnat { backend, .. } => backend,
+            seen => panic!("{from:?} to {to} ({family:?}): {seen:?}\n{}", self.files().log()),
+        }
+    }
+
+    /// A packet as the model is asked about it. The source of a process of the node is the kernel's choice.
+    ///
+    /// # Panics
+    /// When there is no route.
+    pub fn probe(&self, from: From, to: SocketAddr, protocol: Protocol) -> Probe {
+        let source = from.address(Family::of(to.ip())).unwrap_or_else(|| {
+            self.topology()
+                .of(from.host())
+                .run(|| probe::source_towards(to.ip()))
+                .unwrap_or_else(|e| panic!("{from:?} has no route to {to}: {e}"))
+        });
+        let interface = from.host().node_interface().map(str::to_owned);
+        Probe { source, interface, to, protocol }
     }
 
     fn judge(&self, cases: &[Case], with_opinions: bool) {
@@ -85,64 +123,27 @@ impl Scenario {
         );
     }
 
-    /// Sends one packet of a new connection from a source in a family, and sees what becomes of it.
-    pub fn send(&self, from: From, family: Family, to: &str) -> Seen {
-        let case = case("one packet", from, to, PASS);
-        let (to, protocol) = (case.destination(family), case.protocol());
-        let seen = self.topology().of(from.host()).run(|| {
-            let source = from.address(family).map_or_else(|| probe::source_towards(to.ip()), Ok);
-            source.and_then(|source| probe::volley(protocol, source, to, 1, PATIENCE, self.sightings()))
-        });
-        seen.unwrap_or_else(|e| panic!("{from:?} cannot send to {to}: {e}"))[0]
-    }
-
-    /// The backend that one new connection reaches.
-    ///
-    /// # Panics
-    /// When it reaches none.
-    pub fn reach(&self, from: From, family: Family, to: &str) -> SocketAddr {
-        match self.send(from, family, to) {
-            Seen::Dnat { backend, .. } => backend,
-            seen => panic!("{from:?} to {to} ({family:?}): {seen:?}\n{}", self.files().log()),
-        }
-    }
-
     fn line<'a>(&self, case: &'a Case, family: Family) -> Line<'a> {
-        let to = case.destination(family);
-        let protocol = case.protocol();
-        let source = case.from.address(family).unwrap_or_else(|| {
-            self.topology()
-                .of(case.from.host())
-                .run(|| probe::source_towards(to.ip()))
-                .unwrap_or_else(|e| panic!("{}: no route to {to}: {e}", case.name))
-        });
+        let probe = self.probe(case.from, case.destination(family), case.protocol());
         let fate = case.fate.in_family(family);
         if fate == Fate::Pass {
-            self.listen(to, protocol);
+            self.listen(probe.to, probe.protocol);
         }
-        Line { case, source, to, protocol, fate }
+        Line { case, probe, fate }
     }
 
     /// What model and `explain` say, where they disagree with the table.
     fn opinions(&self, model: &Model, line: &Line<'_>) -> Vec<String> {
-        let interface = line.case.from.host().node_interface();
-        let probe = Probe {
-            source: line.source,
-            interface: interface.map(str::to_owned),
-            to: line.to,
-            protocol: line.protocol,
-        };
         let mut complaints = Vec::new();
-        let fates = model.fates(&probe);
+        let fates = model.fates(&line.probe);
         if fates != BTreeSet::from([line.fate.clone()]) {
             let fates: Vec<String> = fates.iter().map(ToString::to_string).collect();
             complaints.push(line.complaint(&format!("the model says {}", fates.join(" or "))));
         }
-        if line.protocol != Protocol::Icmp {
-            let said = self.files().explain(self.node(), line.source, interface, line.to, line.protocol);
-            match said {
+        if line.probe.protocol != Protocol::Icmp {
+            match self.files().explain(self.node(), &line.probe) {
                 Err(error) => complaints.push(line.complaint(&format!("explain failed: {error}"))),
-                Ok(said) if !explains(&said, &line.fate, line.source) => {
+                Ok(said) if !explains(&said, &line.fate, line.probe.source) => {
                     complaints.push(line.complaint(&format!("explain says {said}")));
                 }
                 Ok(_) => {}
@@ -153,25 +154,26 @@ impl Scenario {
 
     /// What packets say, where they disagree. Runs in the namespace of the source.
     fn packets(&self, line: &Line<'_>) -> Vec<String> {
-        let mut seen = Vec::new();
+        let Probe { source, to, protocol, .. } = line.probe;
+        let sticky = line.case.fate.sticky;
         let patience = if line.fate == Fate::Drop { SILENCE } else { PATIENCE };
+        let wanted = match &line.fate {
+            // One after the other: who asks twice at once cannot be known yet.
+            Fate::Dnat { .. } if sticky => 1,
+            Fate::Dnat { backends, .. } => 2 * backends.len() + 2,
+            _ => 2,
+        };
+        let mut seen = Vec::new();
         loop {
-            let wanted = match &line.fate {
-                // One after the other: who asks twice at once cannot be known yet.
-                Fate::Dnat { .. } if line.case.fate.sticky => 1,
-                Fate::Dnat { backends, .. } => 2 * backends.len() + 2,
-                _ => 2,
-            };
-            match probe::volley(line.protocol, line.source, line.to, wanted, patience, self.sightings()) {
+            match probe::volley(protocol, source, to, wanted, patience, self.sightings()) {
                 Ok(more) => seen.extend(more),
                 Err(error) => return vec![line.complaint(&format!("the packet could not be sent: {error}"))],
             }
-            if let Some(wrong) = seen.iter().find(|seen| !line.fate.agrees(line.source, **seen)) {
+            if let Some(wrong) = seen.iter().find(|seen| !line.fate.agrees(source, **seen)) {
                 return vec![line.complaint(&format!("a packet met {wrong:?}"))];
             }
             let Fate::Dnat { backends, .. } = &line.fate else { return Vec::new() };
             let reached = reached(&seen);
-            let sticky = line.case.fate.sticky;
             let enough = if sticky { reached.len() < 2 } else { reached.len() == backends.len() };
             if enough && seen.len() >= 6 {
                 return Vec::new();
@@ -214,7 +216,8 @@ pub fn explains(said: &Value, fate: &Fate, source: IpAddr) -> bool {
 
 impl Line<'_> {
     fn complaint(&self, what: &str) -> String {
-        let Line { case, source, to, protocol, fate } = self;
+        let Line { case, probe, fate } = self;
+        let Probe { source, to, protocol, .. } = probe;
         let how = if case.from.host() == Host::Node { "from the node itself" } else { "through the node" };
         format!("  {:?} ({source} -> {to}/{protocol}, {how}): expected {fate}, but {what}", case.name)
     }

@@ -2,7 +2,6 @@
 //! namespace to run in.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -13,10 +12,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::model::Probe;
 use crate::netns::Netns;
 use crate::plan::NODE;
 use crate::tether::{self, Tether};
-use crate::wire::Protocol;
 
 /// The program under test: `KUBE_VERDICT_BIN`, or the one in the target directory of the running test, brought
 /// up to date by cargo once per test process.
@@ -101,20 +100,14 @@ impl Files {
         String::from_utf8(output.stdout).expect("text")
     }
 
-    /// Runs `explain`. A None interface is that of a process of the node.
+    /// Runs `explain` about a packet.
     ///
     /// # Errors
     /// What went wrong, when it did not answer.
-    pub fn explain(
-        &self,
-        netns: &Netns,
-        from: std::net::IpAddr,
-        interface: Option<&str>,
-        to: SocketAddr,
-        protocol: Protocol,
-    ) -> Result<Value, String> {
+    pub fn explain(&self, netns: &Netns, probe: &Probe) -> Result<Value, String> {
+        let Probe { source, interface, to, protocol } = probe;
         let mut command = self.command(&["explain"]);
-        command.args(["--from", &from.to_string(), "--to", &format!("{to}/{protocol}"), "-o", "json"]);
+        command.args(["--from", &source.to_string(), "--to", &format!("{to}/{protocol}"), "-o", "json"]);
         if let Some(interface) = interface {
             command.args(["--in-interface", interface]);
         }

@@ -70,7 +70,12 @@ pub struct Expected {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
-    Dnat { backends: Vec<String>, masquerade: bool },
+    Dnat {
+        backends: Vec<String>,
+        masquerade: bool,
+    },
+    /// for one family, as the model says it
+    Exactly(Fate),
     Reject,
     Drop,
     Pass,
@@ -96,6 +101,11 @@ pub const DROP: Expected = Expected { verdict: Verdict::Drop, sticky: false };
 pub const PASS: Expected = Expected { verdict: Verdict::Pass, sticky: false };
 
 impl Expected {
+    /// A fate of one family, not written by hand.
+    pub fn exactly(fate: Fate) -> Self {
+        Expected { verdict: Verdict::Exactly(fate), sticky: false }
+    }
+
     /// All connections reach the same backend, whichever it is.
     #[must_use]
     pub fn sticky(mut self) -> Self {
@@ -110,6 +120,7 @@ impl Expected {
                 backends: backends.iter().map(|b| plan::socket(family, b)).collect(),
                 masquerade: *masquerade,
             },
+            Verdict::Exactly(fate) => fate.clone(),
             Verdict::Reject => Fate::Reject,
             Verdict::Drop => Fate::Drop,
             Verdict::Pass => Fate::Pass,

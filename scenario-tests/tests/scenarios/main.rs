@@ -16,6 +16,7 @@ mod load_balancers;
 mod masquerade;
 mod node_ports;
 mod protocols;
+mod random;
 mod reject_or_drop;
 mod service_cidr;
 mod slices;
