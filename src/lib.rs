@@ -5,4 +5,5 @@
 
 pub mod config;
 pub mod document;
+pub mod reconcile;
 pub mod source;

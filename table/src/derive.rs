@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of other Services: who wins a frontend that two of them claim is decided in `claims`.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub(crate) fn derive(
     walked: &mut Walked,
 ) -> Derived {
     walked.services += 1;
-    walked.endpoints += slices.values().map(|slice| slice.len()).sum::<usize>();
+    walked.endpoints += slices.endpoints();
     let mut found = Found::default();
     for family in Family::BOTH {
         let Some(cluster_ip) = service.cluster_ips[family] else { continue };
@@ -59,7 +60,13 @@ impl Found {
     fn finish(mut self, created: Option<Arc<str>>) -> Derived {
         // One address may be named by several fields of a Service: the kind that is declared first has it.
         self.claims.sort_by(|(a, x), (b, y)| (a, x.kind, &x.service).cmp(&(b, y.kind, &y.service)));
+        let before = self.claims.len();
         self.claims.dedup_by(|(a, _), (b, _)| a == b);
+        if self.claims.len() < before {
+            // A kind may have lost all its frontends, and with them the use for its endpoints.
+            let used: BTreeSet<(Protocol, Backend)> = self.claims.iter().flat_map(destinations).collect();
+            self.hairpins.retain(|hairpin| used.contains(hairpin));
+        }
         self.hairpins.sort_unstable();
         self.hairpins.dedup();
         self.cluster_ips.sort_unstable();
@@ -208,6 +215,12 @@ fn allowed_sources(
         ranges.extend(load_balancer_ips.iter().copied().map(Cidr::host));
     }
     Some(Cidr::union(ranges).into())
+}
+
+/// Everywhere that a claim's connections may go.
+fn destinations((frontend, fate): &(Frontend, Arc<Fate>)) -> impl Iterator<Item = (Protocol, Backend)> {
+    let protocol = frontend.protocol();
+    fate.selections().flat_map(move |s| s.backends.iter().map(move |backend| (protocol, *backend)))
 }
 
 /// The backends of a selection that may be the source of a connection to themselves.

@@ -247,3 +247,17 @@ pub struct Fate {
     /// where it goes
     pub route: Route,
 }
+
+impl Fate {
+    /// The selections that its connections are spread over: none, one, or (by origin) two.
+    pub fn selections(&self) -> impl Iterator<Item = &Selection> {
+        let (first, second) = match &self.route {
+            Route::Everyone(target) => (target, None),
+            Route::ByOrigin { inside, outside } => (inside, Some(outside)),
+        };
+        [Some(first), second].into_iter().flatten().filter_map(|target| match target {
+            Target::Backends(selection) => Some(selection),
+            Target::Reject | Target::Drop => None,
+        })
+    }
+}

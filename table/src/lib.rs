@@ -27,6 +27,7 @@ mod node_ports;
 pub mod objects;
 mod select;
 mod service;
+mod slice;
 mod slices;
 mod table;
 #[cfg(test)]

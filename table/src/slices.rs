@@ -1,114 +1,53 @@
-//! EndpointSlices as the table keeps them, and how those of one Service merge (reference §1.3).
-//!
-//! 100,000 endpoints are common, so an endpoint is 24 bytes here: of its node name and its hints by node
-//! only what they say of this node is kept. Zones are kept by name, because the node's may change.
-
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+//! The EndpointSlices of one Service, and how they merge (reference §1.3).
 
 use crate::fate::Backend;
 use crate::net::{Family, Protocol};
-use crate::objects::{AddressType, Conditions, Endpoint, EndpointSlice, Leaf};
 use crate::select::{Candidate, NodeHint};
+use crate::slice::{Slice, flag};
 
-/// The slices of one Service by name, which is the order in which they merge.
-pub(crate) type Slices = BTreeMap<Box<str>, Slice>;
+/// The slices of one Service, sorted by name, which is the order in which they merge. A vector, because most
+/// Services have one or two, and 10,000 tree nodes are megabytes.
+#[derive(Debug, Default)]
+pub(crate) struct Slices(Vec<(Box<str>, Slice)>);
 
-/// One EndpointSlice, as far as this node is concerned. Equal for objects that mean the same here.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Slice {
-    family: Family,
-    ports: Box<[SlicePort]>,
-    endpoints: Box<[SliceEndpoint]>,
-    /// the different lists of zones that endpoints refer to by index
-    zone_lists: Box<[Box<[Box<str>]>]>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct SlicePort {
-    name: Box<str>,
-    protocol: Protocol,
-    number: u16,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct SliceEndpoint {
-    ip: IpAddr,
-    flags: u8,
-    /// one more than an index into `zone_lists`; 0: no hints by zone
-    zones: u32,
-}
-
-/// Bits of [`SliceEndpoint::flags`].
-mod flag {
-    pub(super) const READY: u8 = 1;
-    pub(super) const SERVING: u8 = 1 << 1;
-    pub(super) const TERMINATING: u8 = 1 << 2;
-    pub(super) const LOCAL: u8 = 1 << 3;
-    pub(super) const NO_NODE: u8 = 1 << 4;
-    pub(super) const NODE_HINTED: u8 = 1 << 5;
-    pub(super) const HINTS_HERE: u8 = 1 << 6;
-}
-
-impl Slice {
-    /// What `slice` means on the node called `node_name`. None when it means nothing anywhere: its address
-    /// type is not an IP family. Endpoints and ports that are impossible or unsupported are left out.
-    pub(crate) fn new(slice: EndpointSlice, node_name: &str) -> Option<Slice> {
-        let Some(AddressType::Ip(family)) = slice.address_type.as_ref().and_then(Leaf::get) else {
-            return None;
-        };
-        let mut zone_lists: Vec<Box<[Box<str>]>> = Vec::new();
-        let endpoints = slice.endpoints.into_iter().filter_map(|endpoint| {
-            let ip = endpoint.address.as_ref()?.get().filter(|ip| Family::of(*ip) == family)?;
-            let flags = flags(&endpoint, node_name);
-            Some(SliceEndpoint { ip, flags, zones: zone_index(endpoint, &mut zone_lists) })
-        });
-        let endpoints = endpoints.collect();
-        let ports = slice.ports.into_iter().filter_map(|port| {
-            let protocol = port.protocol.as_ref().map_or(Some(Protocol::Tcp), Leaf::get)?;
-            let number = port.port?.port()?;
-            Some(SlicePort { name: port.name, protocol, number })
-        });
-        Some(Slice { family, ports: ports.collect(), endpoints, zone_lists: zone_lists.into() })
+impl Slices {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    /// How many endpoints it has.
-    pub(crate) fn len(&self) -> usize {
-        self.endpoints.len()
+    /// How many endpoints there are in all.
+    pub(crate) fn endpoints(&self) -> usize {
+        self.0.iter().map(|(_, slice)| slice.endpoints.len()).sum()
     }
-}
 
-fn flags(endpoint: &Endpoint, node_name: &str) -> u8 {
-    let Conditions { ready, serving, terminating } = endpoint.conditions;
-    let node = endpoint.node_name.as_deref();
-    let node_hints: &[Box<str>] = endpoint.hints.as_ref().map_or(&[], |hints| &hints.for_nodes);
-    [
-        (flag::READY, ready),
-        (flag::SERVING, serving),
-        (flag::TERMINATING, terminating),
-        (flag::LOCAL, node == Some(node_name)),
-        (flag::NO_NODE, node.is_none()),
-        (flag::NODE_HINTED, !node_hints.is_empty()),
-        (flag::HINTS_HERE, node_hints.iter().any(|hint| **hint == *node_name)),
-    ]
-    .into_iter()
-    .filter_map(|(bit, set)| set.then_some(bit))
-    .sum()
-}
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| (**known).cmp(name))
+    }
 
-fn zone_index(endpoint: Endpoint, lists: &mut Vec<Box<[Box<str>]>>) -> u32 {
-    let zones = endpoint.hints.map(|hints| hints.for_zones).unwrap_or_default();
-    if zones.is_empty() {
-        return 0;
+    pub(crate) fn get(&self, name: &str) -> Option<&Slice> {
+        self.find(name).ok().map(|i| &self.0[i].1)
     }
-    // Neighbours mostly share a list; looking at more than a few would be quadratic for a hostile slice.
-    const LOOK_BACK: usize = 16;
-    let recent = lists.len().saturating_sub(LOOK_BACK);
-    let index = lists[recent..].iter().position(|list| *list == zones).map_or(lists.len(), |i| recent + i);
-    if index == lists.len() {
-        lists.push(zones);
+
+    pub(crate) fn insert(&mut self, name: Box<str>, slice: Slice) {
+        match self.find(&name) {
+            Ok(i) => self.0[i].1 = slice,
+            Err(i) => {
+                if self.0.len() < 2 {
+                    self.0.reserve_exact(1);
+                }
+                self.0.insert(i, (name, slice));
+            }
+        }
     }
-    u32::try_from(index + 1).unwrap_or(0)
+
+    /// True if it was there.
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        self.find(name).map(|i| self.0.remove(i)).is_ok()
+    }
+
+    fn of_family(&self, family: Family) -> impl Iterator<Item = &Slice> {
+        self.0.iter().map(|(_, slice)| slice).filter(move |slice| slice.family == family)
+    }
 }
 
 /// One endpoint of a service port after merging.
@@ -169,16 +108,14 @@ pub(crate) fn merge<'a>(
     protocol: Protocol,
 ) -> Vec<Merged<'a>> {
     let mut merged: Vec<Merged<'a>> = Vec::new();
-    for slice in slices.values().filter(|slice| slice.family == family) {
+    for slice in slices.of_family(family) {
         let ports = slice.ports.iter().filter(|port| *port.name == *port_name && port.protocol == protocol);
         for port in ports {
+            merged.reserve(slice.endpoints.len());
             merged.extend(slice.endpoints.iter().map(|endpoint| Merged {
                 backend: Backend { ip: endpoint.ip, port: port.number },
                 flags: endpoint.flags,
-                zone_hints: match endpoint.zones.checked_sub(1) {
-                    Some(index) => &slice.zone_lists[index as usize],
-                    None => &[],
-                },
+                zone_hints: slice.zone_hints(endpoint),
             }));
         }
     }
@@ -190,9 +127,8 @@ pub(crate) fn merge<'a>(
 
 /// Every (port name, protocol) that the slices of a family speak of.
 pub(crate) fn port_keys(slices: &Slices, family: Family) -> Vec<(&str, Protocol)> {
-    let of_family = slices.values().filter(|slice| slice.family == family);
-    let mut keys: Vec<(&str, Protocol)> =
-        of_family.flat_map(|slice| &slice.ports).map(|port| (&*port.name, port.protocol)).collect();
+    let ports = slices.of_family(family).flat_map(|slice| &slice.ports);
+    let mut keys: Vec<(&str, Protocol)> = ports.map(|port| (&*port.name, port.protocol)).collect();
     keys.sort_unstable();
     keys.dedup();
     keys

@@ -1,7 +1,9 @@
 //! Tests of `slices`: interpretation and merging (reference §1.3).
 
 use super::*;
+use crate::objects::Leaf;
 use crate::objects::Object;
+use crate::slice::SliceEndpoint;
 use crate::testing::{object, slice};
 use serde_json::json;
 
@@ -12,7 +14,10 @@ fn stored(object: Object) -> (Box<str>, Slice) {
 
 /// What `10.0.0.x:port` looks like after merging, flags as letters.
 fn merged(slices: impl IntoIterator<Item = Object>) -> Vec<String> {
-    let slices: Slices = slices.into_iter().map(stored).collect();
+    let mut all = Slices::default();
+    for (name, slice) in slices.into_iter().map(stored) {
+        all.insert(name, slice);
+    }
     let show = |m: &Merged<'_>| {
         let letters = [
             (flag::READY, 'r'),
@@ -26,7 +31,7 @@ fn merged(slices: impl IntoIterator<Item = Object>) -> Vec<String> {
         let letters: String = letters.into_iter().filter(|(bit, _)| m.has(*bit)).map(|(_, c)| c).collect();
         format!("{} {letters} {}", m.backend, m.zone_hints.join(",")).trim_end().to_owned()
     };
-    merge(&slices, Family::V4, "", Protocol::Tcp).iter().map(show).collect()
+    merge(&all, Family::V4, "", Protocol::Tcp).iter().map(show).collect()
 }
 
 #[test]

@@ -167,12 +167,14 @@ pub struct Nftables<K> {
     /// None: what the kernel has is not known
     states: PerFamily<Option<State>>,
     quarantine: HashMap<Culprit, Quarantined>,
+    /// the generation that the ruleset has if nobody else changed it since we looked
+    expected: Option<u32>,
 }
 
 impl<K: Kernel> Nftables<K> {
     /// A backend that knows nothing yet of its kernel.
     pub fn new(kernel: K, options: Options) -> Self {
-        Nftables { kernel, options, states: PerFamily::default(), quarantine: HashMap::new() }
+        Nftables { kernel, options, states: PerFamily::default(), quarantine: HashMap::new(), expected: None }
     }
 
     /// The kernel it writes to.
@@ -188,6 +190,25 @@ impl<K: Kernel> Nftables<K> {
     /// When something in quarantine is due for another try, by [`Nftables::sync`].
     pub fn next_retry(&self) -> Option<Instant> {
         self.quarantine.values().map(|quarantined| quarantined.until).min()
+    }
+
+    /// Compares the kernel with the table if anybody else has changed the ruleset, and mends what differs.
+    /// Returns None when nobody has.
+    pub fn verify(&mut self, table: &ServiceTable, now: Instant) -> Option<Result<Report, Vec<Error>>> {
+        let generation = self.kernel.generation().ok();
+        if generation.is_some() && generation == self.expected {
+            return None;
+        }
+        self.expected = generation;
+        Some(self.sync(table, now))
+    }
+
+    /// Commits a batch and counts it as ours.
+    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        self.kernel.commit(batch)?;
+        // The kernel's counter skips 0.
+        self.expected = self.expected.map(|expected| expected.checked_add(1).unwrap_or(1));
+        Ok(())
     }
 
     /// Makes the kernel equal to the table, whatever it holds now.
@@ -224,7 +245,7 @@ impl<K: Kernel> Nftables<K> {
             if batch.is_empty() {
                 continue;
             }
-            match self.kernel.commit(&batch) {
+            match self.commit(&batch) {
                 Ok(()) => report.count(&batch),
                 Err(_) => self.states[family] = None,
             }
@@ -271,7 +292,7 @@ impl<K: Kernel> Nftables<K> {
         if batch.is_empty() {
             return Ok(());
         }
-        match self.kernel.commit(&batch) {
+        match self.commit(&batch) {
             Ok(()) => {
                 report.count(&batch);
                 Ok(())
@@ -303,7 +324,7 @@ impl<K: Kernel> Nftables<K> {
             let plan = Plan::new(table, context(table, family, self.options), snapshot.table, &out);
             let mut batch = plan.batch;
             batch.generation = (attempt < STALE_ATTEMPTS).then_some(snapshot.generation);
-            let outcome = if batch.is_empty() { Ok(()) } else { self.kernel.commit(&batch) };
+            let outcome = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
             match outcome {
                 Ok(()) => {
                     if !batch.is_empty() {
@@ -362,7 +383,7 @@ impl<K: Kernel> Nftables<K> {
         if strays.is_empty() {
             return;
         }
-        match self.kernel.commit(strays) {
+        match self.commit(strays) {
             Ok(()) => report.count(strays),
             Err(error) => tracing::debug!(%error, "left-over chains or sets stay for now"),
         }

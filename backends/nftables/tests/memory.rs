@@ -154,6 +154,9 @@ fn refused_rules_say_which_feature_is_missing() {
         {
             self.0.read(family)
         }
+        fn generation(&mut self) -> Result<u32, kube_verdict_nftables::kernel::ReadError> {
+            self.0.generation()
+        }
     }
     let mut ours = Nftables::new(Lacking(MemoryKernel::new()), OPTIONS);
     let errors = ours.sync(&some_services(), Instant::now()).unwrap_err();
@@ -202,6 +205,27 @@ fn foreign_changes_and_lost_answers_are_mended() {
     ours.kernel_mut().unstable_reads = 1;
     ours.distrust(Family::V4);
     assert!(matches!(ours.sync(&table, now).unwrap_err()[0], Error::Read { .. }));
+}
+
+#[test]
+fn verifying_reads_only_after_someone_else_was_there() {
+    let mut table = some_services();
+    let mut ours = backend();
+    let now = Instant::now();
+    ours.sync(&table, now).unwrap();
+    assert!(ours.verify(&table, now).is_some(), "nothing is known yet");
+    assert!(ours.verify(&table, now).is_none());
+    for endpoint in 20..30 {
+        let change = table.update(slices(2, &[endpoint])).change;
+        ours.apply(&table, &change, now).unwrap();
+    }
+    ours.collect_garbage();
+    assert!(ours.verify(&table, now).is_none(), "our own batches are expected");
+    let gone = ours.kernel_mut().contents(Family::V4).unwrap().elements[5];
+    ours.kernel_mut().snatch(&gone);
+    let report = ours.verify(&table, now).unwrap().unwrap();
+    assert_eq!(report.elements, 1);
+    assert!(ours.verify(&table, now).is_none());
 }
 
 #[test]

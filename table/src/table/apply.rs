@@ -14,7 +14,7 @@ use crate::fate::{Fate, Frontend, FrontendKind};
 use crate::net::Cidr;
 use crate::objects::{self, EndpointSlice, Kind, Leaf, Object, ObjectKey, ServiceCidr};
 use crate::service::{HealthCheck, Service};
-use crate::slices::Slice;
+use crate::slice::Slice;
 
 /// What a batch of events touched.
 #[derive(Default)]
@@ -116,7 +116,7 @@ impl ServiceTable {
     fn unfile_slice(&mut self, name: &Name, owner: Box<str>, touched: &mut Touched) {
         let owner = Name { namespace: name.namespace.clone(), name: owner };
         let record = self.services.get_mut(&owner);
-        if record.is_some_and(|record| record.slices.remove(&name.name).is_some()) {
+        if record.is_some_and(|record| record.slices.remove(&name.name)) {
             touched.services.insert(owner);
         }
     }
@@ -141,7 +141,7 @@ impl ServiceTable {
         let mut wishes: Vec<(Frontend, Claim)> = Vec::new();
         for name in touched.services {
             let Some(record) = self.services.get_mut(&name) else { continue };
-            let Record { service, slices, derived } = record;
+            let Record { service, slices, derived } = &mut **record;
             let new = match service {
                 Some(service) => derive(service, slices, &self.settings, &self.node, &mut walked),
                 None => Derived::default(),

@@ -29,7 +29,8 @@ pub(crate) use record::{Name, Record};
 pub struct ServiceTable {
     settings: Settings,
     node: NodeState,
-    services: FxHashMap<Name, Record>,
+    /// boxed so that growing the map moves little
+    services: FxHashMap<Name, Box<Record>>,
     /// every slice that we heard of, and the Service of its namespace that it is filed under (None: its label
     /// is missing)
     slice_owners: FxHashMap<Name, Option<Box<str>>>,
@@ -164,7 +165,7 @@ impl ServiceTable {
 
     /// The Services that need a health check, sorted.
     pub(crate) fn health_checked(&self) -> impl Iterator<Item = (&Name, &Record)> {
-        self.health_checked.iter().filter_map(|name| Some((name, self.services.get(name)?)))
+        self.health_checked.iter().filter_map(|name| Some((name, &**self.services.get(name)?)))
     }
 }
 

@@ -127,6 +127,10 @@ impl Kernel for MemoryKernel {
         }
         Ok(Snapshot { generation: self.generation, table: self.contents(family) })
     }
+
+    fn generation(&mut self) -> Result<u32, ReadError> {
+        Ok(self.generation)
+    }
 }
 
 impl Table {

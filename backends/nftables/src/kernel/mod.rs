@@ -21,6 +21,9 @@ pub trait Kernel {
 
     /// Reads one family's table as of one generation.
     fn read(&mut self, family: Family) -> Result<Snapshot, ReadError>;
+
+    /// The generation of the whole ruleset: every batch of anybody's that changes something counts one up.
+    fn generation(&mut self) -> Result<u32, ReadError>;
 }
 
 /// One operation that the kernel refused.

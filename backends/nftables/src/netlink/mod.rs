@@ -150,6 +150,10 @@ impl Kernel for Netlink {
         }
         Err(ReadError::Unstable)
     }
+
+    fn generation(&mut self) -> Result<u32, ReadError> {
+        read::generation(self)
+    }
 }
 
 /// An NLMSG_ERROR message, which is also how success is acknowledged.

@@ -80,6 +80,15 @@ pub(super) fn table(netlink: &mut Netlink, family: Family) -> Result<Option<Tabl
     Ok(Some(table))
 }
 
+/// The ruleset's generation (NFT_MSG_GETGEN).
+pub(super) fn generation(netlink: &mut Netlink) -> Result<u32, ReadError> {
+    let mut generation = None;
+    netlink.request(kind::GETGEN, libc::NLM_F_REQUEST as u16, 0, &[], |message| {
+        generation = attribute(message.body(), GENERATION_ID).and_then(|id| id.u32());
+    })?;
+    generation.ok_or_else(|| ReadError::Io(io::Error::other("no generation in the kernel's answer")))
+}
+
 fn chains(netlink: &mut Netlink, family: Family) -> Result<BTreeMap<String, ChainState>, ReadError> {
     let mut chains = BTreeMap::new();
     netlink.dump(kind::GETCHAIN, family, &[], |message| {
@@ -171,15 +180,6 @@ fn read_verdict(data: &[u8]) -> Option<Verdict> {
 }
 
 impl Netlink {
-    /// The ruleset's generation (NFT_MSG_GETGEN).
-    pub(super) fn generation(&mut self) -> Result<u32, ReadError> {
-        let mut generation = None;
-        self.request(kind::GETGEN, libc::NLM_F_REQUEST as u16, 0, &[], |message| {
-            generation = attribute(message.body(), GENERATION_ID).and_then(|id| id.u32());
-        })?;
-        generation.ok_or_else(|| ReadError::Io(io::Error::other("no generation in the kernel's answer")))
-    }
-
     fn dump(
         &mut self,
         kind: u16,

@@ -1,0 +1,34 @@
+# The two commands: `make demo` shows the thing working, `make test` runs all tests. Both install what they
+# need from Debian's packages, so they ask for root.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help packages build demo test lint bench
+
+help:
+	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic (root)"
+	@echo "make test    run all tests (root)"
+	@echo "make lint    check formatting, and clippy with warnings denied"
+	@echo "make bench   measure programming 10,000 services next to the netlink floor (root, a minute)"
+	@echo "make build   the release binary: target/release/kube-verdict"
+
+packages:
+	@scripts/packages.sh
+
+build: packages
+	cargo build --release --locked
+
+demo: build
+	scripts/demo.sh
+
+# The scenario tests start the daemon as a user would: it is built first.
+test: packages
+	cargo build --locked
+	cargo test --workspace --locked
+
+lint: packages
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+bench: packages
+	cargo run --release --locked -p kube-verdict-bench

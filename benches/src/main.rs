@@ -1,0 +1,69 @@
+//! Measures what kube-verdict costs, next to the floor that nobody can go below: the same netlink batch,
+//! built before, sent in the same run.
+//!
+//! Everything happens in a network namespace of this process's own. Figures are printed, never judged.
+
+mod daemon;
+mod floor;
+mod manifests;
+mod stats;
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Measure programming, changes, restarts and memory with a directory of manifests.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Number of Services, one port each
+    #[arg(long, default_value_t = 10_000)]
+    services: u32,
+    /// Number of endpoints of each Service
+    #[arg(long, default_value_t = 10)]
+    endpoints: u32,
+    /// Number of endpoint changes to measure
+    #[arg(long, default_value_t = 1000)]
+    changes: u32,
+    /// Rounds of programming the whole table, alternating with the floor
+    #[arg(long, default_value_t = 7)]
+    rounds: u32,
+    /// The daemon; built beside this program unless named
+    #[arg(long)]
+    daemon: Option<PathBuf>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)
+        .map_err(|error| format!("a network namespace of one's own needs root (CAP_SYS_ADMIN): {error}"))?;
+    let binary = match &arguments.daemon {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()?.with_file_name("kube-verdict"),
+    };
+    if !binary.exists() {
+        return Err(format!("{} is not there: cargo build --release", binary.display()).into());
+    }
+    let directory = tempfile::tempdir()?;
+    manifests::write_all(directory.path(), arguments.services, arguments.endpoints)?;
+    println!("{} Services × {} endpoints, {}", arguments.services, arguments.endpoints, machine());
+    println!();
+    println!("| | median | min | max |");
+    println!("|---|---|---|---|");
+    floor::measure(directory.path(), arguments.rounds)?;
+    daemon::measure(&binary, directory.path(), arguments.services, arguments.endpoints, arguments.changes)?;
+    Ok(())
+}
+
+/// What it ran on.
+fn machine() -> String {
+    let first = |path: &str, key: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+        line.rsplit(": ").next().unwrap_or_default().to_owned()
+    };
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("Linux {}, {} cores of {}", kernel.trim(), cores, first("/proc/cpuinfo", "model name"))
+}

@@ -1,0 +1,73 @@
+//! Services to measure with: a file for each, with the Service and its slice.
+
+use std::fmt::Write;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Writes the manifests of `services` Services with `endpoints` endpoints each.
+pub fn write_all(directory: &Path, services: u32, endpoints: u32) -> io::Result<()> {
+    (0..services)
+        .try_for_each(|service| std::fs::write(path(directory, service), manifest(service, endpoints, 0)))
+}
+
+/// The file of a Service.
+pub fn path(directory: &Path, service: u32) -> PathBuf {
+    directory.join(format!("service-{service}.yaml"))
+}
+
+/// A Service and its slice; another `version` gives its first endpoint another address.
+pub fn manifest(service: u32, endpoints: u32, version: u32) -> String {
+    let mut text = format!(
+        "apiVersion: v1
+kind: Service
+metadata:
+  name: service-{service}
+  namespace: bench
+spec:
+  clusterIP: {}
+  selector:
+    app: service-{service}
+  ports:
+  - name: http
+    port: 80
+    targetPort: 8080
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: service-{service}-abcde
+  namespace: bench
+  labels:
+    kubernetes.io/service-name: service-{service}
+addressType: IPv4
+ports:
+- name: http
+  port: 8080
+  protocol: TCP
+endpoints:
+",
+        address(0x0a60_0001, service)
+    );
+    for endpoint in 0..endpoints {
+        let turn = if endpoint == 0 { version % 2 } else { 0 };
+        let ip = address(0x0a80_0000, service * (endpoints + 1) + endpoint + turn * endpoints);
+        let _ = write!(
+            text,
+            "- addresses: [{ip}]
+  conditions:
+    ready: true
+  nodeName: node-{}
+  targetRef:
+    kind: Pod
+    name: service-{service}-{endpoint}
+    namespace: bench
+",
+            endpoint % 100
+        );
+    }
+    text
+}
+
+fn address(base: u32, number: u32) -> std::net::Ipv4Addr {
+    std::net::Ipv4Addr::from(base + number)
+}

@@ -1,0 +1,137 @@
+//! The loop on a kernel in memory.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use kube_verdict_nftables::kernel::CommitError;
+use kube_verdict_nftables::kernel::memory::MemoryKernel;
+use kube_verdict_nftables::layout::Element;
+use kube_verdict_nftables::{Nftables, Options};
+use kube_verdict_table::objects::{Kind, Object, ObjectEvent, ObjectKey};
+use kube_verdict_table::{Family, NodeState, PerFamily, ServiceTable, Settings};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Input, Pace, Reconciler, run};
+
+const SYNC_PERIOD: Duration = Duration::from_secs(30);
+
+fn applied(value: Value) -> ObjectEvent {
+    let mut object = match value["kind"].as_str() {
+        Some("Service") => Object::Service(serde_json::from_value(value).unwrap()),
+        _ => Object::EndpointSlice(serde_json::from_value(value).unwrap()),
+    };
+    object.apply_api_defaults();
+    ObjectEvent::Applied(object)
+}
+
+fn service(n: u8) -> ObjectEvent {
+    applied(json!({
+        "kind": "Service", "metadata": {"name": format!("s{n}")},
+        "spec": {"clusterIP": format!("10.96.0.{n}"), "ports": [{"port": 80}]},
+    }))
+}
+
+fn slice(n: u8, endpoint: u8) -> ObjectEvent {
+    applied(json!({
+        "kind": "EndpointSlice",
+        "metadata": {"name": format!("s{n}-x"), "labels": {"kubernetes.io/service-name": format!("s{n}")}},
+        "addressType": "IPv4", "ports": [{"name": "", "port": 8080}],
+        "endpoints": [{"addresses": [format!("10.0.{n}.{endpoint}")]}],
+    }))
+}
+
+fn reconciler(now: Instant) -> Reconciler<MemoryKernel> {
+    let settings = Settings {
+        node_name: "node".into(),
+        detector: PerFamily::default(),
+        masquerade_all: false,
+        allow_external_ips: true,
+    };
+    let table = ServiceTable::new(settings, NodeState::default());
+    let backend = Nftables::new(MemoryKernel::new(), Options { masquerade_mark: 0x4000 });
+    Reconciler::new(table, backend, SYNC_PERIOD, now)
+}
+
+fn backends(reconciler: &mut Reconciler<MemoryKernel>) -> Vec<String> {
+    let state = reconciler.backend_mut().kernel_mut().contents(Family::V4);
+    let elements = state.map_or(vec![], |state| state.elements);
+    let of_slot = |element: Element| match element {
+        Element::Slot(.., backend) => Some(backend.to_string()),
+        _ => None,
+    };
+    elements.into_iter().filter_map(of_slot).collect()
+}
+
+#[test]
+fn a_failure_is_retried_later_and_later_and_loses_nothing() {
+    let now = Instant::now();
+    let mut ours = reconciler(now);
+    ours.change([service(1), slice(1, 1)], now).unwrap();
+    ours.backend_mut().kernel_mut().fault =
+        Some(Box::new(|_| Some(CommitError::Io(io::Error::from_raw_os_error(libc::ENOMEM)))));
+    assert_eq!(ours.change([slice(1, 2)], now), None);
+    assert!(!ours.is_in_sync());
+    assert_eq!(backends(&mut ours), ["10.0.1.1:8080"]);
+    let mut at = now;
+    for pause in [1, 2, 4, 8, 16, 30, 30] {
+        assert_eq!(ours.next_wake().min(at + Duration::from_secs(pause)), ours.next_wake());
+        at += Duration::from_secs(pause);
+        assert_eq!(ours.wake(at), None);
+    }
+    ours.backend_mut().kernel_mut().fault = None;
+    ours.wake(at + SYNC_PERIOD).unwrap();
+    assert!(ours.is_in_sync());
+    assert_eq!(backends(&mut ours), ["10.0.1.2:8080"]);
+}
+
+#[test]
+fn foreign_changes_are_mended_within_the_sync_period() {
+    let now = Instant::now();
+    let mut ours = reconciler(now);
+    ours.change([service(1), slice(1, 1)], now).unwrap();
+    ours.backend_mut().kernel_mut().flush();
+    assert!(ours.next_wake() <= now + SYNC_PERIOD);
+    ours.wake(now + SYNC_PERIOD).unwrap();
+    assert_eq!(backends(&mut ours), ["10.0.1.1:8080"]);
+}
+
+#[test]
+fn unused_chains_go_a_while_after_the_change() {
+    let now = Instant::now();
+    let mut ours = reconciler(now);
+    ours.change([service(1), slice(1, 1)], now).unwrap();
+    let chains = |ours: &mut Reconciler<MemoryKernel>| {
+        let state = ours.backend_mut().kernel_mut().contents(Family::V4).unwrap();
+        state.chains.contains_key("pick-1")
+    };
+    assert!(chains(&mut ours));
+    let key = ObjectKey { kind: Kind::Service, namespace: "default".into(), name: "s1".into() };
+    ours.change([ObjectEvent::Deleted(key)], now).unwrap();
+    assert!(chains(&mut ours));
+    ours.wake(now + Duration::from_secs(5));
+    assert!(!chains(&mut ours));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_goes_out_together_and_stopping_leaves_the_rules() {
+    let mut ours = reconciler(Instant::now());
+    ours.sync(Instant::now()).unwrap();
+    let committed = ours.backend_mut().kernel_mut().committed.len();
+    let (sender, mut inputs) = mpsc::channel(16);
+    for input in [vec![service(1)], vec![slice(1, 1)], vec![slice(1, 2)], vec![service(2)]] {
+        sender.send(Input { events: input, node: None }).await.unwrap();
+    }
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        stop.send(()).unwrap();
+    };
+    let stopped = async {
+        stopped.await.unwrap();
+    };
+    tokio::join!(run(&mut ours, &mut inputs, Pace::default(), stopped), stopping);
+    assert_eq!(ours.backend_mut().kernel_mut().committed.len(), committed + 1, "one batch for all");
+    assert_eq!(backends(&mut ours), ["10.0.1.2:8080"]);
+    drop(sender);
+}
