@@ -1,0 +1,101 @@
+//! First packets by the hundred thousand: crafted UDP from a crowd of clients, each packet a new connection,
+//! and counters at every place where one may end up.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::kernel;
+use crate::netns::Netns;
+use crate::plan::{self, Family};
+
+/// A source of first packets, in the namespace where it was opened.
+#[derive(Debug)]
+pub struct Flood {
+    family: Family,
+    socket: Socket,
+    sent: u64,
+}
+
+/// Clients that the packets come from; every one comes again, from another port.
+const CLIENTS: u64 = 250;
+/// Ports of a client before it begins anew. By then conntrack must have forgotten it.
+const PORTS: u64 = 60_000;
+
+impl Flood {
+    /// Opens one in the namespace of the clients.
+    pub fn open(netns: &Netns, family: Family) -> Flood {
+        let domain = if family == Family::V4 { Domain::IPV4 } else { Domain::IPV6 };
+        // IPPROTO_RAW: we make the IP header.
+        let socket =
+            netns.run(|| Socket::new(domain, Type::RAW, Some(Protocol::from(255)))).expect("raw socket");
+        Flood { family, socket, sent: 0 }
+    }
+
+    /// Packets sent.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Sends one packet of a connection that there was not yet.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn send(&mut self, to: SocketAddr) -> io::Result<()> {
+        let client = (self.sent % CLIENTS + 1) as u8;
+        let port = 1024 + (self.sent / CLIENTS % PORTS) as u16;
+        let source = SocketAddr::new(plan::crowd(self.family, client), port);
+        let packet = udp(source, to);
+        self.socket.send_to(&packet, &SockAddr::from(SocketAddr::new(to.ip(), 0)))?;
+        self.sent += 1;
+        Ok(())
+    }
+}
+
+/// A UDP packet without a checksum: nobody reads it.
+fn udp(source: SocketAddr, to: SocketAddr) -> Vec<u8> {
+    let mut packet = Vec::with_capacity(64);
+    match (source.ip(), to.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(to)) => {
+            // The kernel fills in length, identification and checksum.
+            packet.extend([0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0]);
+            packet.extend(source.octets());
+            packet.extend(to.octets());
+        }
+        (IpAddr::V6(source), IpAddr::V6(to)) => {
+            packet.extend([0x60, 0, 0, 0, 0, 16, 17, 64]);
+            packet.extend(source.octets());
+            packet.extend(to.octets());
+        }
+        _ => panic!("{source} cannot send to {to}"),
+    }
+    packet.extend(source.port().to_be_bytes());
+    packet.extend(to.port().to_be_bytes());
+    packet.extend([0, 16, 0, 0]); // length, checksum
+    packet.extend([0; 8]);
+    packet
+}
+
+/// Counts, and swallows, the UDP packets that match in a namespace: at `hook`, before anybody else there.
+pub fn count(netns: &Netns, name: &str, hook: &str, matching: &str) {
+    kernel::load(
+        netns,
+        &format!(
+            "table inet {name} {{
+  counter {name} {{ }}
+  chain {name} {{ type filter hook {hook} priority -300; meta l4proto udp {matching} counter name {name} drop; }}
+}}\n"
+        ),
+    );
+}
+
+/// What [`count`] counted so far.
+///
+/// # Panics
+/// When there is no such counter.
+pub fn counted(netns: &Netns, name: &str) -> u64 {
+    let listing = kernel::nft(netns, &["list", "counter", "inet", name, name], "").expect("a counter");
+    let mut words = listing.split_whitespace().skip_while(|word| *word != "packets");
+    words.nth(1).and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no packets in {listing}"))
+}
