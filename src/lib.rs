@@ -3,7 +3,11 @@
 //! The table of services is the crate `kube-verdict-table`, the kernel's side a backend's crate. This library
 //! exists so that tests reach inside; the program is `main.rs`.
 
+pub mod cli;
 pub mod config;
 pub mod document;
+pub mod feed;
+pub mod memory;
+pub mod node;
 pub mod reconcile;
 pub mod source;

@@ -1,3 +1,7 @@
 //! kube-verdict: a service proxy for Kubernetes nodes and bare machines.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kube_verdict::cli::main()
+}

@@ -9,7 +9,7 @@ use super::file::{API_VERSION, File, KIND};
 use super::mode::Mode;
 use super::validate::validate;
 use super::{detect, later};
-use crate::document::{self, Document, Documents, Node, Position, SyntaxError, limits};
+use crate::document::{self, Document, Documents, Duplicate, Node, Position, SyntaxError, limits};
 
 /// What the command line says, beside the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,10 +54,7 @@ pub fn load(flags: &Flags) -> Result<Loaded, ConfigError> {
 
 /// The settings without a configuration file.
 pub fn defaults() -> Loaded {
-    let file = File::default();
-    let mut messages = Vec::new();
-    remarks(&file, Mode::Default, &mut messages);
-    Loaded { effective: Effective::of(&file, Mode::Default), messages, logging: (None, None) }
+    put_into_effect(&File::default(), Vec::new())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
@@ -86,31 +83,33 @@ pub fn from_text(path: &Path, contents: &[u8]) -> Result<Loaded, ConfigError> {
     })?;
     let mut messages = Vec::new();
     let place = |at: Position| format!("{}:{at}", path.display());
-    for (field, at) in decoded.unknown {
-        messages.push(Message::Warning(format!("{}: unknown field {field:?} is ignored", place(at))));
-    }
-    for duplicate in duplicates {
-        let key = duplicate.key;
-        messages.push(Message::Warning(format!(
-            "{}: field {key:?} stands twice; the last one counts",
-            place(duplicate.at)
-        )));
-    }
+    let unknown = decoded.unknown.into_iter();
+    messages.extend(
+        unknown.map(|(field, at)| {
+            Message::Warning(format!("{}: unknown field {field:?} is ignored", place(at)))
+        }),
+    );
+    messages.extend(duplicates.into_iter().map(|Duplicate { key, at }| {
+        Message::Warning(format!("{}: field {key:?} stands twice; the last one counts", place(at)))
+    }));
     if documents.next().is_some() {
         let message = format!("{}: only the first document of the file is read", path.display());
         messages.push(Message::Warning(message));
     }
-
-    let file = decoded.value;
-    let errors = validate(&file, Some(&root));
+    let errors = validate(&decoded.value, Some(&root));
     if !errors.is_empty() {
         return Err(ConfigError::Invalid { path: path.to_owned(), errors });
     }
+    Ok(put_into_effect(&decoded.value, messages))
+}
+
+/// The settings of a validated file.
+fn put_into_effect(file: &File, mut messages: Vec<Message>) -> Loaded {
     let mode = file.mode.as_deref().and_then(Mode::parse).unwrap_or(Mode::Default);
-    remarks(&file, mode, &mut messages);
+    remarks(file, mode, &mut messages);
     let logging = file.logging.clone().unwrap_or_default();
     let logging = (logging.format.filter(|format| !format.is_empty()), logging.verbosity);
-    Ok(Loaded { effective: Effective::of(&file, mode), messages, logging })
+    Loaded { effective: Effective::of(file, mode), messages, logging }
 }
 
 fn header() -> String {

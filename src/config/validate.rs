@@ -1,15 +1,15 @@
 //! What no configuration may say (reference §15.4). Everything that is wrong is collected, so that an operator
 //! mends a file once.
 
-use kube_verdict_table::Cidr;
 use kube_verdict_table::net::parse_ip;
+use kube_verdict_table::{Cidr, NodePortEntry};
 
 use super::duration::GoDuration;
 use super::effective::Shared;
 use super::error::FieldError;
 use super::file::{Conntrack, File, Logging, Quantity};
 use super::mode::Mode;
-use super::{detect, gates, node_ports};
+use super::{detect, gates};
 use crate::document::Node;
 
 /// Collects errors and where their fields stand.
@@ -221,7 +221,7 @@ fn cluster_cidr(errors: &mut Errors<'_>, text: &str) {
 
 fn node_port_addresses(errors: &mut Errors<'_>, file: &File) {
     for (index, text) in file.node_port_addresses.iter().flatten().enumerate() {
-        if let Err(message) = node_ports::parse(text) {
+        if let Err(message) = text.parse::<NodePortEntry>() {
             errors.add(format!("nodePortAddresses[{index}]"), message);
         }
     }

@@ -13,7 +13,7 @@ mod reconciler;
 mod run;
 
 pub use reconciler::Reconciler;
-pub use run::{Input, Pace, run};
+pub use run::{Ended, Input, News, Pace, run};
 
 #[cfg(test)]
 mod tests;

@@ -6,18 +6,31 @@ use std::time::{Duration, Instant};
 use kube_verdict_nftables::Kernel;
 use kube_verdict_table::NodeState;
 use kube_verdict_table::objects::ObjectEvent;
-use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until};
 
 use super::Reconciler;
 
-/// News for the loop. What arrives while a batch is in flight goes out together.
+/// What happened since the last time.
 #[derive(Clone, Debug, Default)]
 pub struct Input {
     /// what changed of objects
     pub events: Vec<ObjectEvent>,
     /// the node, if it changed
     pub node: Option<NodeState>,
+}
+
+impl Input {
+    /// Whether nothing happened.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.node.is_none()
+    }
+}
+
+/// Where inputs come from.
+pub trait News {
+    /// Waits until there is something, and hands out all that there is: what arrived while a batch was in
+    /// flight goes out together. None: there will never be more. Dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Option<Input>>;
 }
 
 /// How fast changes follow each other.
@@ -27,24 +40,33 @@ pub struct Pace {
     pub min_sync_period: Option<Duration>,
 }
 
-/// Follows `inputs` until they end or `stop` is done. The rules stay.
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// it was told to
+    Stopped,
+    /// the news ended
+    NoMoreNews,
+}
+
+/// Follows the news until they end or `stop` is done. The rules stay.
 pub async fn run<K: Kernel>(
     reconciler: &mut Reconciler<K>,
-    inputs: &mut mpsc::Receiver<Input>,
+    news: &mut impl News,
     pace: Pace,
     stop: impl Future<Output = ()>,
-) {
+) -> Ended {
     tokio::pin!(stop);
     loop {
         tokio::select! {
             biased;
-            () = &mut stop => return,
-            input = inputs.recv() => {
-                let Some(input) = input else { return };
-                change(reconciler, input, inputs);
+            () = &mut stop => return Ended::Stopped,
+            input = news.next() => {
+                let Some(input) = input else { return Ended::NoMoreNews };
+                change(reconciler, input);
                 if let Some(period) = pace.min_sync_period {
                     tokio::select! {
-                        () = &mut stop => return,
+                        () = &mut stop => return Ended::Stopped,
                         () = sleep(period) => {}
                     }
                 }
@@ -56,16 +78,13 @@ pub async fn run<K: Kernel>(
     }
 }
 
-/// One input and all that wait behind it.
-fn change<K: Kernel>(reconciler: &mut Reconciler<K>, first: Input, inputs: &mut mpsc::Receiver<Input>) {
+fn change<K: Kernel>(reconciler: &mut Reconciler<K>, input: Input) {
     let start = Instant::now();
-    let Input { mut events, mut node } = first;
-    while let Ok(next) = inputs.try_recv() {
-        events.extend(next.events);
-        node = next.node.or(node);
-    }
-    let objects = events.len();
-    let reports = [node.and_then(|node| reconciler.set_node(node, start)), reconciler.change(events, start)];
+    let objects = input.events.len();
+    let reports = [
+        input.node.and_then(|node| reconciler.set_node(node, start)),
+        reconciler.change(input.events, start),
+    ];
     for report in reports.into_iter().flatten() {
         tracing::debug!(
             objects,

@@ -10,9 +10,9 @@ use kube_verdict_nftables::{Nftables, Options};
 use kube_verdict_table::objects::{Kind, Object, ObjectEvent, ObjectKey};
 use kube_verdict_table::{Family, NodeState, PerFamily, ServiceTable, Settings};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::{Input, Pace, Reconciler, run};
+use super::{Ended, Input, News, Pace, Reconciler, run};
 
 const SYNC_PERIOD: Duration = Duration::from_secs(30);
 
@@ -113,15 +113,25 @@ fn unused_chains_go_a_while_after_the_change() {
     assert!(!chains(&mut ours));
 }
 
+/// News that are all there at once, and then none for ever.
+struct Waiting(Option<Input>);
+
+impl News for Waiting {
+    async fn next(&mut self) -> Option<Input> {
+        match self.0.take() {
+            Some(input) => Some(input),
+            None => std::future::pending().await,
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waits_goes_out_together_and_stopping_leaves_the_rules() {
     let mut ours = reconciler(Instant::now());
     ours.sync(Instant::now()).unwrap();
     let committed = ours.backend_mut().kernel_mut().committed.len();
-    let (sender, mut inputs) = mpsc::channel(16);
-    for input in [vec![service(1)], vec![slice(1, 1)], vec![slice(1, 2)], vec![service(2)]] {
-        sender.send(Input { events: input, node: None }).await.unwrap();
-    }
+    let mut news =
+        Waiting(Some(Input { events: vec![service(1), slice(1, 1), slice(1, 2), service(2)], node: None }));
     let (stop, stopped) = oneshot::channel::<()>();
     let stopping = async {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -130,8 +140,8 @@ async fn what_waits_goes_out_together_and_stopping_leaves_the_rules() {
     let stopped = async {
         stopped.await.unwrap();
     };
-    tokio::join!(run(&mut ours, &mut inputs, Pace::default(), stopped), stopping);
+    let (ended, ()) = tokio::join!(run(&mut ours, &mut news, Pace::default(), stopped), stopping);
+    assert_eq!(ended, Ended::Stopped);
     assert_eq!(ours.backend_mut().kernel_mut().committed.len(), committed + 1, "one batch for all");
     assert_eq!(backends(&mut ours), ["10.0.1.2:8080"]);
-    drop(sender);
 }

@@ -79,6 +79,14 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
+fn too_many_values_are_refused() {
+    let mut builder = Builder { values: limits::VALUES - 2, ..Builder::default() };
+    let mut events = Parser::new_from_str("[a, b, c]").map(Result::unwrap);
+    let error = events.find_map(|(event, span)| builder.take(event, span).err()).unwrap();
+    assert!(error.message.contains("split it"), "{error}");
+}
+
+#[test]
 fn an_alias_to_its_own_parent_is_refused() {
     parse("a: &a [*a]").unwrap_err();
 }

@@ -33,10 +33,13 @@ pub(super) struct Found {
     pub(super) object: Option<Object>,
 }
 
+/// Problems of one severity in one file that are told one by one. A person mends those and sees the next.
+const TOLD: usize = 50;
+
 /// Decodes a file. `path` is for messages.
 pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Contents, SyntaxError> {
     let text = document::check_text(bytes)?;
-    let mut decoder = Decoder { path, contents: Contents::default() };
+    let mut decoder = Decoder { path, contents: Contents::default(), told: [0; 2] };
     decoder.contents.is_blank = text.trim().is_empty();
     for document in Documents::new(text) {
         let Document { root, duplicates } = document?;
@@ -46,12 +49,15 @@ pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Contents, SyntaxError>
         }
         decoder.take(&root, None);
     }
+    decoder.sum_up();
     Ok(decoder.contents)
 }
 
 struct Decoder<'p> {
     path: &'p Path,
     contents: Contents,
+    /// how many errors and warnings there were
+    told: [usize; 2],
 }
 
 impl Decoder<'_> {
@@ -63,9 +69,26 @@ impl Decoder<'_> {
         field: &str,
         message: impl Into<String>,
     ) {
+        let told = &mut self.told[usize::from(severity != Severity::Error)];
+        *told += 1;
+        if *told > TOLD {
+            return;
+        }
         let (path, object) = (self.path.to_owned(), object.cloned());
         let problem = Problem { severity, path, at, object, field: field.into(), message: message.into() };
         self.contents.problems.push(problem);
+    }
+
+    /// Says how much was not said.
+    fn sum_up(&mut self) {
+        for (told, severity, what) in
+            [(self.told[0], Severity::Error, "errors"), (self.told[1], Severity::Warning, "warnings")]
+        {
+            if told > TOLD {
+                let message = format!("and {} more {what} of this file", told - TOLD);
+                self.contents.problems.push(Problem::of_file(severity, self.path, message));
+            }
+        }
     }
 
     /// Takes in a document, or an item of a list whose own type implies that of its items.

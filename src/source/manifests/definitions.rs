@@ -23,6 +23,9 @@ use crate::source::{Batch, Problem, Severity};
 /// move the old one out of the way first, and some wait for the disk in between.
 const ABSENCE: Duration = Duration::from_millis(250);
 
+/// Definitions in vain that are told one by one in one batch.
+const IN_VAIN: usize = 50;
+
 /// All files and who defines what.
 #[derive(Debug)]
 pub(super) struct Definitions {
@@ -41,6 +44,8 @@ pub(super) struct Change {
     /// the objects that a file defines and did not before
     claimed: BTreeMap<Arc<ObjectKey>, HashMap<FileName, Position>>,
     problems: Vec<Problem>,
+    /// how many definitions turned out to be in vain
+    in_vain: usize,
     /// objects of other kinds
     pub(super) other_kinds: BTreeMap<String, usize>,
 }
@@ -193,6 +198,10 @@ impl Definitions {
             self.report_rivals(&key, &mut change);
             events.extend(self.settle_one(&key, &mut change));
         }
+        if change.in_vain > IN_VAIN {
+            let message = format!("and {} more definitions in vain", change.in_vain - IN_VAIN);
+            change.problems.push(Problem::of_file(Severity::Warning, &self.path, message));
+        }
         Batch { events, problems: change.problems }
     }
 
@@ -222,6 +231,10 @@ impl Definitions {
         let mut present = claim.holders.iter().filter(|file| !self.files.is_departing(file));
         let Some(winner) = present.next() else { return };
         for loser in present {
+            change.in_vain += 1;
+            if change.in_vain > IN_VAIN {
+                continue;
+            }
             let message = format!(
                 "is also defined in {}, which comes first by name and counts; this one takes over when that goes",
                 winner.display()

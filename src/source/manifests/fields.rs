@@ -77,7 +77,7 @@ const OF_NODE: &[&str] = &[
     "status.volumesInUse",
 ];
 
-const OF_SERVICE_CIDR: &[&str] = &["status.conditions"];
+const OF_SERVICE_CIDR: &[&str] = &["status"];
 
 /// Whether an unread field belongs to the API.
 pub(super) fn is_known(kind: Kind, path: &Path<'_>) -> bool {

@@ -5,7 +5,7 @@
 //! writing or moved into place, not while it is being written.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -144,13 +144,15 @@ impl Watch {
 }
 
 fn start(path: &Path, inbox: &Arc<Inbox>) -> notify::Result<RecommendedWatcher> {
-    let (inbox, directory) = (Arc::clone(inbox), PathBuf::from(path));
+    // Events bear absolute paths, whatever was asked for.
+    let path = std::path::absolute(path).map_err(notify::Error::io)?;
+    let (inbox, directory) = (Arc::clone(inbox), path.clone());
     let handler = move |event: notify::Result<Event>| match event {
         Ok(event) => note(&event, &directory, &inbox),
         Err(_) => inbox.add(|pending| pending.look = true),
     };
     let mut watcher = RecommendedWatcher::new(handler, Config::default())?;
-    watcher.watch(path, RecursiveMode::NonRecursive)?;
+    watcher.watch(&path, RecursiveMode::NonRecursive)?;
     Ok(watcher)
 }
 
@@ -190,9 +192,10 @@ fn note(event: &Event, directory: &Path, inbox: &Inbox) {
         match name {
             // The directory itself.
             None => inbox.add(|pending| pending.look = true),
-            // A link such as `..data` may have been swapped; a file of such a name is nothing to us.
+            // A link such as `..data` may have been swapped, on which any file may hang; a file of such a
+            // name, such as one that is about to be moved into place, is nothing to us.
             Some(name) if is_hidden(name) => {
-                if matches!(event.kind, EventKind::Modify(ModifyKind::Name(_))) {
+                if matches!(event.kind, EventKind::Modify(ModifyKind::Name(_))) && !is_file_or_gone(path) {
                     inbox.add(|pending| pending.look = true);
                 }
             }
@@ -202,4 +205,8 @@ fn note(event: &Event, directory: &Path, inbox: &Inbox) {
             }),
         }
     }
+}
+
+fn is_file_or_gone(path: &Path) -> bool {
+    path.symlink_metadata().map_or(true, |metadata| metadata.is_file())
 }

@@ -75,25 +75,34 @@ pub enum Set {
 }
 
 impl Set {
-    /// Every set there can be.
+    /// Every set there can be, in the order in which they are made and listed: what a reader looks for first
+    /// comes first.
     pub fn all() -> impl Iterator<Item = Set> {
-        let one = [
+        use {Scope::*, Space::*};
+        [
+            Set::Frontends(Address),
+            Set::Frontends(NodePort),
+            Set::Endpoints(Address, Cluster),
+            Set::Endpoints(NodePort, Cluster),
+            Set::Endpoints(Address, Local),
+            Set::Endpoints(NodePort, Local),
+            Set::Inside(Address),
+            Set::Inside(NodePort),
             Set::BySource,
             Set::SourceRanges,
-            Set::AffinityTimeouts,
-            Set::Affinity,
-            Set::Hairpins,
             Set::ClusterIps,
             Set::NodePortAddresses,
-        ];
-        let by_space = Space::ALL.into_iter().flat_map(|space| {
-            [Set::Frontends(space), Set::Inside(space), Set::AffinityIds(space)].into_iter().chain(
-                Scope::ALL
-                    .into_iter()
-                    .flat_map(move |scope| [Set::Endpoints(space, scope), Set::Sticky(space, scope)]),
-            )
-        });
-        one.into_iter().chain(by_space)
+            Set::Hairpins,
+            Set::AffinityIds(Address),
+            Set::AffinityIds(NodePort),
+            Set::AffinityTimeouts,
+            Set::Affinity,
+            Set::Sticky(Address, Cluster),
+            Set::Sticky(NodePort, Cluster),
+            Set::Sticky(Address, Local),
+            Set::Sticky(NodePort, Local),
+        ]
+        .into_iter()
     }
 
     /// Its name in the kernel.

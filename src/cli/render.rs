@@ -1,0 +1,17 @@
+//! `kube-verdict render`: the ruleset as text. Needs no root, touches no kernel table.
+
+use std::io::Write;
+
+use super::arguments::Sources;
+use super::{Failure, table};
+
+/// Prints the ruleset.
+pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
+    sources.manifests();
+    let effective = table::configuration(sources)?;
+    let options = kube_verdict_nftables::Options { masquerade_mark: effective.masquerade_mark };
+    let table = table::build(sources, effective)?;
+    let text = kube_verdict_nftables::render(&table, options);
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}

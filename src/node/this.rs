@@ -1,0 +1,221 @@
+//! What the table wants to know of its node: configuration, Node object and interfaces put together. Pure.
+//!
+//! The Node object goes before the interfaces, and an operator's `bindAddress` before both (reference §1.5).
+
+use std::net::IpAddr;
+
+use kube_verdict_table::objects::{Kind, Node, Object, ObjectEvent};
+use kube_verdict_table::{Cidr, Family, NodePortEntry, NodeState, PerFamily, Settings};
+
+use super::interfaces::Interfaces;
+use crate::config::{DetectLocal, Effective};
+
+/// What a detector needs and nobody said.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "detectLocalMode is NodeCIDR, and there is no Node {name:?} with spec.podCIDRs: add it to the manifests, or \
+     choose another mode"
+)]
+pub struct Unknown {
+    name: String,
+}
+
+/// This node, as it is known so far.
+#[derive(Clone, Debug)]
+pub struct ThisNode {
+    name: String,
+    config: Effective,
+    interfaces: Interfaces,
+    object: Option<Node>,
+}
+
+impl ThisNode {
+    /// A node before any object was seen.
+    pub fn new(name: String, config: Effective, interfaces: Interfaces) -> Self {
+        ThisNode { name, config, interfaces, object: None }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The configuration that it was made with.
+    pub fn config(&self) -> &Effective {
+        &self.config
+    }
+
+    /// Takes note of its Node object among events that are on their way to the table. Whether that changed
+    /// anything, so that [`ThisNode::state`] is to be asked again.
+    pub fn observe(&mut self, events: &[ObjectEvent]) -> bool {
+        let before = self.object.clone();
+        for event in events {
+            match event {
+                ObjectEvent::Applied(Object::Node(node)) if *node.metadata.name == *self.name => {
+                    self.object = Some(node.clone());
+                }
+                ObjectEvent::Deleted(key) if key.kind == Kind::Node && *key.name == *self.name => {
+                    self.object = None;
+                }
+                _ => {}
+            }
+        }
+        self.object != before
+    }
+
+    /// The interfaces are now like this.
+    pub fn set_interfaces(&mut self, interfaces: Interfaces) {
+        self.interfaces = interfaces;
+    }
+
+    /// What is fixed for the life of a table. Asked again later, another answer means: start anew.
+    pub fn settings(&self) -> Result<Settings, Unknown> {
+        let pod_cidrs = self.pod_cidrs();
+        if self.config.detect_local == DetectLocal::NodeCidr && pod_cidrs.is_empty() {
+            return Err(Unknown { name: self.name.clone() });
+        }
+        Ok(self.config.settings(&self.name, &pod_cidrs))
+    }
+
+    /// What may change while a table lives.
+    pub fn state(&self) -> NodeState {
+        let node_ips = self.node_ips();
+        let local_addresses = self.interfaces.addresses();
+        let entries = &self.config.node_port_addresses;
+        NodeState {
+            node_port_addresses: PerFamily::from_fn(|family| {
+                NodePortEntry::resolve(entries, family, node_ips[family], &local_addresses)
+            }),
+            node_ips,
+            local_addresses,
+            zone: self.object.as_ref().and_then(|node| node.metadata.labels.zone.as_deref()).map(Into::into),
+        }
+    }
+
+    /// The node's IP of each family. A Node object that names any speaks for both families.
+    fn node_ips(&self) -> PerFamily<Option<IpAddr>> {
+        let named = self.object.as_ref().map(Node::ips).filter(|ips| !ips.is_empty());
+        let mut ips = PerFamily::from_fn(|family| match &named {
+            Some(ips) => ips.iter().copied().find(|ip| Family::of(*ip) == family),
+            None => self.interfaces.primary(family),
+        });
+        if let Some(ip) = self.config.bind_address {
+            ips[Family::of(ip)] = Some(ip);
+        }
+        ips
+    }
+
+    /// `spec.podCIDRs`, or `spec.podCIDR` alone as in a hand-written Node.
+    fn pod_cidrs(&self) -> Vec<Cidr> {
+        let Some(spec) = self.object.as_ref().map(|node| &node.spec) else { return Vec::new() };
+        let all: Vec<Cidr> = spec.pod_cidrs.iter().filter_map(|cidr| cidr.get()).collect();
+        if all.is_empty() { spec.pod_cidr.iter().filter_map(|cidr| cidr.get()).collect() } else { all }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use kube_verdict_table::NodePortAddresses;
+
+    use super::*;
+    use crate::config;
+    use crate::document::{self, Documents};
+    use crate::node::interfaces::InterfaceAddress;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn interfaces() -> Interfaces {
+        let addresses = [("127.0.0.1", 1), ("::1", 1), ("192.168.0.5", 2), ("fd00::5", 2), ("10.9.0.1", 3)];
+        let address =
+            |(text, index)| InterfaceAddress { ip: ip(text), index, is_global: true, is_secondary: false };
+        Interfaces::new(addresses.into_iter().map(address).collect(), PerFamily::default())
+    }
+
+    fn this(body: &str) -> ThisNode {
+        let text =
+            format!("apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n{body}");
+        let config = config::from_text("c".as_ref(), text.as_bytes()).unwrap().effective;
+        ThisNode::new("n1".into(), config, interfaces())
+    }
+
+    fn node(name: &str, body: &str) -> ObjectEvent {
+        let text = format!(
+            "apiVersion: v1\nkind: Node\nmetadata: {{name: {name}, labels: \
+            {{topology.kubernetes.io/zone: a}}}}\n{body}"
+        );
+        let document = Documents::new(&text).next().unwrap().unwrap();
+        let decoded = document::decode(&document.root, &|_| true, |d| Object::deserialize_as(Kind::Node, d));
+        ObjectEvent::Applied(decoded.unwrap().value)
+    }
+
+    fn only(ips: &[&str]) -> NodePortAddresses {
+        NodePortAddresses::Only(ips.iter().map(|text| ip(text)).collect::<BTreeSet<_>>())
+    }
+
+    #[test]
+    fn without_a_node_object_the_interfaces_speak() {
+        let state = this("").state();
+        assert_eq!(state.node_ips, PerFamily { v4: Some(ip("192.168.0.5")), v6: Some(ip("fd00::5")) });
+        assert_eq!(state.local_addresses.len(), 5);
+        assert_eq!(state.node_port_addresses.v4, only(&["192.168.0.5"]));
+        assert_eq!(state.node_port_addresses.v6, only(&["fd00::5"]));
+        assert_eq!(state.zone, None);
+    }
+
+    #[test]
+    fn a_node_object_speaks_for_both_families() {
+        let mut this = this("");
+        assert!(!this.observe(&[node("other", "")]));
+        assert!(
+            this.observe(&[node("n1", "status: {addresses: [{type: InternalIP, address: 10.9.0.1}]}\n")])
+        );
+        let state = this.state();
+        assert_eq!(state.node_ips, PerFamily { v4: Some(ip("10.9.0.1")), v6: None });
+        assert_eq!(state.node_port_addresses.v4, only(&["10.9.0.1"]));
+        assert_eq!(state.node_port_addresses.v6, NodePortAddresses::AnyLocal);
+        assert_eq!(state.zone.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn one_without_addresses_leaves_them_to_the_interfaces_and_a_deleted_one_everything() {
+        let mut this = this("");
+        this.observe(&[node("n1", "")]);
+        assert_eq!(this.state().node_ips.v4, Some(ip("192.168.0.5")));
+        assert_eq!(this.state().zone.as_deref(), Some("a"));
+        let ObjectEvent::Applied(object) = node("n1", "") else { panic!() };
+        assert!(this.observe(&[ObjectEvent::Deleted(object.key())]));
+        assert_eq!(this.state().zone, None);
+    }
+
+    #[test]
+    fn bind_address_goes_before_both() {
+        let mut this = this("bindAddress: 10.9.0.1\n");
+        this.observe(&[node("n1", "status: {addresses: [{type: InternalIP, address: 192.168.0.5}]}\n")]);
+        assert_eq!(this.state().node_ips.v4, Some(ip("10.9.0.1")));
+    }
+
+    #[test]
+    fn node_ports_follow_the_interfaces() {
+        let mut this = this("nodePortAddresses: [10.0.0.0/8, \"::/0\"]\n");
+        assert_eq!(this.state().node_port_addresses.v4, only(&["10.9.0.1"]));
+        assert_eq!(this.state().node_port_addresses.v6, NodePortAddresses::AnyLocal);
+        this.set_interfaces(Interfaces::default());
+        assert_eq!(this.state().node_port_addresses.v4, only(&[]));
+    }
+
+    #[test]
+    fn node_cidr_needs_the_node() {
+        let mut this = this("detectLocalMode: NodeCIDR\n");
+        assert!(this.settings().unwrap_err().to_string().contains("no Node \"n1\" with spec.podCIDRs"));
+        this.observe(&[node("n1", "spec: {podCIDR: 10.1.0.0/24}\n")]);
+        let detector = this.settings().unwrap().detector.v4;
+        assert_eq!(
+            detector,
+            Some(kube_verdict_table::LocalDetector::Source(vec!["10.1.0.0/24".parse().unwrap()]))
+        );
+    }
+}
