@@ -38,7 +38,8 @@ impl From {
         match self {
             From::PodA => Host::PodA,
             From::PodB => Host::PodB,
-            From::PodC | From::PodD | From::Node2 => Host::Remote,
+            From::PodC => Host::Remote,
+            From::PodD | From::Node2 => Host::Farther,
             From::Node | From::NodeAt(_) => Host::Node,
             From::Client | From::Client2 | From::Crowd(_) => Host::Outside,
         }

@@ -30,12 +30,12 @@ impl Fate {
     /// Whether what was seen of one packet is this fate.
     pub fn agrees(&self, source: IpAddr, seen: Seen) -> bool {
         match (self, seen) {
-            (Fate::Dnat { backends, masquerade }, Seen::Dnat { backend, peer }) => {
+            (Fate::Dnat { backends, masquerade }, Seen::Dnat { backend, masqueraded, .. }) => {
                 let expected = *masquerade || backend.ip() == source;
                 // What is delivered on the node itself never leaves it: whether it would have been translated
                 // cannot be seen, and between the node and itself does not matter.
                 let visible = Host::of(backend.ip()) != Some(Host::Node);
-                backends.contains(&backend) && (!visible || expected == (peer.ip() != source))
+                backends.contains(&backend) && (!visible || expected == masqueraded)
             }
             (Fate::Reject, Seen::Reject) | (Fate::Drop, Seen::Silence) | (Fate::Pass, Seen::Pass) => true,
             _ => false,

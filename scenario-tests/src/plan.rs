@@ -14,8 +14,10 @@ pub const ZONE: &str = "zone-a";
 pub const NODE_IP: &str = "172.18.0.2";
 /// A second address of the node on the same link.
 pub const NODE_IP_2: &str = "172.18.0.22";
-/// The node's address on the link to the other node.
+/// The node's address on the link to a remote pod.
 pub const NODE_LINK: &str = "10.0.99.1";
+/// The node's address on the link to the other node.
+pub const NODE_LINK_2: &str = "10.0.98.1";
 /// The node's address on its default route, towards the rest of the world.
 pub const NODE_UPLINK: &str = "192.168.77.1";
 /// The node's address on the links to its pods.
@@ -24,12 +26,12 @@ pub const POD_GATEWAY: &str = "10.244.1.1";
 pub const POD_A: &str = "10.244.1.10";
 /// The second local pod.
 pub const POD_B: &str = "10.244.1.11";
-/// A pod of the other node.
+/// A remote pod.
 pub const POD_C: &str = "10.244.2.10";
-/// Another pod of the other node.
+/// Another remote pod, in the place of the other node.
 pub const POD_D: &str = "10.244.2.11";
 /// The other node's own address.
-pub const NODE_2_IP: &str = "10.0.99.2";
+pub const NODE_2_IP: &str = "10.0.98.2";
 /// A client outside the cluster.
 pub const CLIENT: &str = "203.0.113.10";
 /// Another client, in the same place but another prefix.

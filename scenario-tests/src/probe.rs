@@ -17,12 +17,15 @@ use crate::wire::{self, Flow, Protocol};
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It reached this backend, which saw `peer` as its source.
+    /// It reached this backend.
     Dnat {
         /// the backend's address
         backend: SocketAddr,
         /// the source, as the backend saw it
         peer: SocketAddr,
+        /// whether that is another one than the packet was sent from. Between a node and its neighbour
+        /// masquerading changes the port alone.
+        masqueraded: bool,
     },
     /// It reached whom it was addressed to.
     Pass,
@@ -153,7 +156,11 @@ impl Shot {
     }
 
     fn arrived(&self, server: SocketAddr, peer: SocketAddr) -> Seen {
-        if server == self.flow.destination { Seen::Pass } else { Seen::Dnat { backend: server, peer } }
+        if server == self.flow.destination {
+            Seen::Pass
+        } else {
+            Seen::Dnat { backend: server, peer, masqueraded: peer != self.flow.source }
+        }
     }
 
     fn read(&mut self) {

@@ -1,13 +1,14 @@
-//! The six namespaces in which every scenario plays, and the links between them.
+//! The seven namespaces in which every scenario plays, and the links between them.
 //!
 //! ```text
 //!   pod-a 10.244.1.10 ──veth-a─┐                       ┌─eth0── outside 203.0.113.10, 203.0.114.20, a crowd
 //!                              ├─ node (under test) ───┤
 //!   pod-b 10.244.1.11 ──veth-b─┘   172.18.0.2, .22     └─eth2── world: the default route, answers nobody,
 //!                                       │                       writes down what it gets
-//!                                     eth1
-//!                                       │
-//!                              remote 10.0.99.2 (another node) and its pods 10.244.2.10, 10.244.2.11
+//!                                eth1 ──┴── eth3
+//!                                  │          │
+//!        remote: the pod 10.244.2.10    farther: another node, 10.0.98.2,
+//!                                       and its pod 10.244.2.11
 //! ```
 //!
 //! Pods hang on routed links of their own, so that every packet between them crosses the node. Everything is
@@ -30,8 +31,10 @@ pub enum Host {
     PodA,
     /// another local pod
     PodB,
-    /// the other node and its pods
+    /// a remote pod
     Remote,
+    /// another node and its pod; apart from the first, so that what they say to each other crosses the node
+    Farther,
     /// clients outside the cluster
     Outside,
     /// whatever else there is
@@ -40,17 +43,24 @@ pub enum Host {
 
 impl Host {
     /// All of them.
-    pub const ALL: [Host; 6] = [Host::Node, Host::PodA, Host::PodB, Host::Remote, Host::Outside, Host::World];
+    pub const ALL: [Host; 7] =
+        [Host::Node, Host::PodA, Host::PodB, Host::Remote, Host::Farther, Host::Outside, Host::World];
 
     /// Its addresses, loopback aside. IPv4; the twins are there too.
     pub fn addresses(self) -> &'static [&'static str] {
         match self {
-            Host::Node => {
-                &[plan::NODE_IP, plan::NODE_IP_2, plan::NODE_LINK, plan::NODE_UPLINK, plan::POD_GATEWAY]
-            }
+            Host::Node => &[
+                plan::NODE_IP,
+                plan::NODE_IP_2,
+                plan::NODE_LINK,
+                plan::NODE_LINK_2,
+                plan::NODE_UPLINK,
+                plan::POD_GATEWAY,
+            ],
             Host::PodA => &[plan::POD_A],
             Host::PodB => &[plan::POD_B],
-            Host::Remote => &[plan::NODE_2_IP, plan::POD_C, plan::POD_D],
+            Host::Remote => &["10.0.99.2", plan::POD_C],
+            Host::Farther => &[plan::NODE_2_IP, plan::POD_D],
             Host::Outside => &["172.18.0.1", plan::CLIENT, plan::CLIENT_2],
             Host::World => &["192.168.77.2"],
         }
@@ -78,6 +88,7 @@ impl Host {
             Host::PodB => Some("veth-b"),
             Host::Outside => Some("eth0"),
             Host::Remote => Some("eth1"),
+            Host::Farther => Some("eth3"),
             Host::World => Some("eth2"),
         }
     }
@@ -122,6 +133,7 @@ impl Topology {
             ("veth-b", Host::PodB),
             ("eth0", Host::Outside),
             ("eth1", Host::Remote),
+            ("eth3", Host::Farther),
             ("eth2", Host::World),
         ] {
             out += &format!(
@@ -135,6 +147,7 @@ impl Topology {
             ("eth0", plan::NODE_IP, 24),
             ("eth0", plan::NODE_IP_2, 24),
             ("eth1", plan::NODE_LINK, 24),
+            ("eth3", plan::NODE_LINK_2, 24),
             ("eth2", plan::NODE_UPLINK, 24),
         ] {
             out += &address_commands(interface, address, length);
@@ -142,7 +155,8 @@ impl Topology {
         for (destination, via) in [
             (plan::POD_A, "dev veth-a"),
             (plan::POD_B, "dev veth-b"),
-            ("10.244.2.0/24", plan::NODE_2_IP),
+            (plan::POD_C, "10.0.99.2"),
+            (plan::POD_D, plan::NODE_2_IP),
             ("203.0.113.0/24", "172.18.0.1"),
             ("203.0.114.0/24", "172.18.0.1"),
             (plan::CROWD, "172.18.0.1"),
@@ -169,10 +183,14 @@ fn host_commands(host: Host) -> String {
             plan::POD_GATEWAY
         }
         Host::Remote => {
-            out += &address_commands("eth0", plan::NODE_2_IP, 24);
+            out += &address_commands("eth0", "10.0.99.2", 24);
             out += &address_commands("lo", plan::POD_C, 32);
-            out += &address_commands("lo", plan::POD_D, 32);
             plan::NODE_LINK
+        }
+        Host::Farther => {
+            out += &address_commands("eth0", plan::NODE_2_IP, 24);
+            out += &address_commands("lo", plan::POD_D, 32);
+            plan::NODE_LINK_2
         }
         Host::Outside => {
             out += &address_commands("eth0", "172.18.0.1", 24);

@@ -76,6 +76,15 @@ impl Service {
         self
     }
 
+    /// NodePort of the last port alone.
+    #[must_use]
+    pub fn last_node_port(mut self, number: u16) -> Self {
+        if let Some(port) = self.ports.last_mut() {
+            port["nodePort"] = number.into();
+        }
+        self
+    }
+
     /// One more external IP.
     #[must_use]
     pub fn external_ip(mut self, address: &str) -> Self {

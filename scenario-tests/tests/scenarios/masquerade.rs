@@ -155,8 +155,8 @@ fn foreign_mark_bits_survive() {
             &format!(
                 "table {} other {{
   chain marking {{ type filter hook prerouting priority -250; meta mark set 0x40000001; }}
-  chain counting {{ type filter hook postrouting priority 300; ct status dnat meta mark 0x40000001 counter }}
-  chain spoilt {{ type filter hook postrouting priority 300; meta mark & 0x4000 != 0 counter drop }}
+  chain counting {{ type filter hook postrouting priority 300; ct status dnat meta mark 0x40000001 counter; }}
+  chain spoilt {{ type filter hook postrouting priority 300; meta mark & 0x4000 != 0 counter drop; }}
 }}\n",
                 family.table()
             ),
