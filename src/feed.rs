@@ -17,6 +17,7 @@ pub struct Feed {
     this: ThisNode,
     /// set when the interfaces' stream ended; addresses are then as they were
     interfaces_ended: bool,
+    has_gaps: bool,
     /// why there is no more news
     ended: Option<String>,
 }
@@ -28,7 +29,7 @@ impl Feed {
         interfaces: watch::Receiver<Interfaces>,
         this: ThisNode,
     ) -> Self {
-        Feed { batches, interfaces, this, interfaces_ended: false, ended: None }
+        Feed { batches, interfaces, this, interfaces_ended: false, has_gaps: false, ended: None }
     }
 
     /// The node.
@@ -61,6 +62,7 @@ impl Feed {
         batch.problems.iter().for_each(Problem::log);
         let changed = self.this.observe(&batch.events);
         input.events.extend(batch.events);
+        self.has_gaps = batch.has_gaps;
         changed
     }
 }
@@ -84,6 +86,7 @@ impl News for Feed {
             self.this.set_interfaces(self.interfaces.borrow_and_update().clone());
             input.node = Some(self.this.state());
         }
+        input.has_gaps = self.has_gaps;
         Some(input)
     }
 }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kube_verdict_nftables::{Kernel, Netlink};
+use kube_verdict_table::Family;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -25,6 +26,9 @@ pub fn measure(
     changes: u32,
 ) -> Result<(), Box<dyn Error>> {
     let mut netlink = Netlink::open()?;
+    for family in Family::BOTH {
+        netlink.delete_table(family)?;
+    }
     let (mut daemon, started) = start(binary, directory)?;
     row("process start -> in step", &[started]);
     let resident = memory(&daemon, "VmRSS")?;

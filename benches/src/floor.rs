@@ -35,7 +35,8 @@ impl Kernel for Recorder {
     }
 }
 
-fn empty_table() -> ServiceTable {
+/// A table of a node with nothing special about it.
+pub fn empty_table() -> ServiceTable {
     let settings = Settings {
         node_name: "node-0".into(),
         detector: PerFamily::default(),

@@ -3,6 +3,7 @@
 //!
 //! Everything happens in a network namespace of this process's own. Figures are printed, never judged.
 
+mod changes;
 mod daemon;
 mod floor;
 mod manifests;
@@ -29,6 +30,9 @@ struct Arguments {
     /// Rounds of programming the whole table, alternating with the floor
     #[arg(long, default_value_t = 7)]
     rounds: u32,
+    /// Endpoint changes a second in the stream
+    #[arg(long, default_value_t = 2000)]
+    rate: u32,
     /// The daemon; built beside this program unless named
     #[arg(long)]
     daemon: Option<PathBuf>,
@@ -51,8 +55,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!();
     println!("| | median | min | max |");
     println!("|---|---|---|---|");
+    let Arguments { services, endpoints, changes, rate, .. } = arguments;
     floor::measure(directory.path(), arguments.rounds)?;
-    daemon::measure(&binary, directory.path(), arguments.services, arguments.endpoints, arguments.changes)?;
+    changes::measure(directory.path(), services, endpoints, changes, rate)?;
+    daemon::measure(&binary, directory.path(), services, endpoints, changes)?;
     Ok(())
 }
 

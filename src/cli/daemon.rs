@@ -55,12 +55,19 @@ async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> 
         first = feed.next() => first,
     };
     let Some(first) = first else { return Err(feed.ended().into()) };
+    if first.has_gaps {
+        tracing::warn!(
+            "until everything can be read, services that only the kernel knows of stay as they are"
+        );
+    }
+    let has_gaps = first.has_gaps;
     let mut reconciler = {
         let mut table = ServiceTable::new(feed.node().settings()?, feed.node().state());
         let notices = table.update(first.events).notices;
         notices.iter().for_each(|notice| tracing::warn!("{notice}"));
         Reconciler::new(table, Nftables::new(netlink, options), sync_period, Instant::now())
     };
+    reconciler.keep_unknown(has_gaps, Instant::now());
     let start = Instant::now();
     if let Some(report) = reconciler.sync(Instant::now()) {
         tracing::info!(

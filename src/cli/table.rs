@@ -30,7 +30,7 @@ pub(super) fn log_messages(loaded: &Loaded) {
 pub(super) fn build(sources: &Sources, effective: Effective) -> Result<ServiceTable, Failure> {
     let node_name = name::name(effective.hostname_override.as_deref())?;
     let mut this = ThisNode::new(node_name, effective, Interfaces::read()?);
-    let Batch { events, problems } = Directory::open(sources.manifests())?.load();
+    let Batch { events, problems, .. } = Directory::open(sources.manifests())?.load();
     problems.iter().for_each(crate::source::Problem::log);
     this.observe(&events);
     let mut table = ServiceTable::new(this.settings()?, this.state());

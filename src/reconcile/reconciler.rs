@@ -52,6 +52,14 @@ impl<K: Kernel> Reconciler<K> {
         self.failure.is_none()
     }
 
+    /// Whether services that only the kernel knows of stay, because the source could not read everything.
+    pub fn keep_unknown(&mut self, keep: bool, now: Instant) {
+        if self.backend.keep_unknown(keep) && !keep {
+            tracing::info!("everything could be read: services that nobody defines go");
+            self.verify_at = now;
+        }
+    }
+
     /// Compares everything with the kernel and writes the difference.
     pub fn sync(&mut self, now: Instant) -> Option<Report> {
         let result = self.backend.sync(&self.table, now);

@@ -17,13 +17,8 @@ pub struct Input {
     pub events: Vec<ObjectEvent>,
     /// the node, if it changed
     pub node: Option<NodeState>,
-}
-
-impl Input {
-    /// Whether nothing happened.
-    pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.node.is_none()
-    }
+    /// the source has gaps: what the kernel serves and nobody knows of may be in one, and stays
+    pub has_gaps: bool,
 }
 
 /// Where inputs come from.
@@ -81,6 +76,7 @@ pub async fn run<K: Kernel>(
 fn change<K: Kernel>(reconciler: &mut Reconciler<K>, input: Input) {
     let start = Instant::now();
     let objects = input.events.len();
+    reconciler.keep_unknown(input.has_gaps, start);
     let reports = [
         input.node.and_then(|node| reconciler.set_node(node, start)),
         reconciler.change(input.events, start),

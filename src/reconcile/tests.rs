@@ -97,6 +97,32 @@ fn foreign_changes_are_mended_within_the_sync_period() {
 }
 
 #[test]
+fn what_a_source_with_gaps_does_not_know_stays_until_it_knows_everything() {
+    let now = Instant::now();
+    let mut before = reconciler(now);
+    before.change([service(1), slice(1, 1), service(2), slice(2, 1)], now).unwrap();
+    let kernel = std::mem::take(before.backend_mut().kernel_mut());
+
+    // Started anew, and service 2 is in a file that is broken.
+    let mut ours = reconciler(now);
+    *ours.backend_mut().kernel_mut() = kernel;
+    ours.keep_unknown(true, now);
+    ours.change([service(1), slice(1, 7)], now).unwrap();
+    assert_eq!(backends(&mut ours), ["10.0.1.7:8080", "10.0.2.1:8080"]);
+    ours.change([slice(1, 8)], now).unwrap();
+    assert_eq!(backends(&mut ours), ["10.0.1.8:8080", "10.0.2.1:8080"]);
+    // The file is mended, with another endpoint; then a service that nobody defines any more goes.
+    ours.change([service(2), slice(2, 9)], now).unwrap();
+    assert_eq!(backends(&mut ours), ["10.0.1.8:8080", "10.0.2.9:8080"]);
+    let key = ObjectKey { kind: Kind::Service, namespace: "default".into(), name: "s2".into() };
+    ours.change([ObjectEvent::Deleted(key)], now).unwrap();
+    ours.keep_unknown(false, now);
+    assert_eq!(ours.next_wake(), now);
+    ours.wake(now);
+    assert_eq!(backends(&mut ours), ["10.0.1.8:8080"]);
+}
+
+#[test]
 fn unused_chains_go_a_while_after_the_change() {
     let now = Instant::now();
     let mut ours = reconciler(now);
@@ -130,8 +156,10 @@ async fn what_waits_goes_out_together_and_stopping_leaves_the_rules() {
     let mut ours = reconciler(Instant::now());
     ours.sync(Instant::now()).unwrap();
     let committed = ours.backend_mut().kernel_mut().committed.len();
-    let mut news =
-        Waiting(Some(Input { events: vec![service(1), slice(1, 1), slice(1, 2), service(2)], node: None }));
+    let mut news = Waiting(Some(Input {
+        events: vec![service(1), slice(1, 1), slice(1, 2), service(2)],
+        ..Input::default()
+    }));
     let (stop, stopped) = oneshot::channel::<()>();
     let stopping = async {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -16,6 +16,9 @@ pub struct Batch {
     pub events: Vec<ObjectEvent>,
     /// for the log
     pub problems: Vec<Problem>,
+    /// the source knows of definitions that it could never read: what they define may be served by the kernel
+    /// since an earlier run, and is not to be taken for removed
+    pub has_gaps: bool,
 }
 
 impl Batch {

@@ -167,6 +167,8 @@ pub struct Nftables<K> {
     /// None: what the kernel has is not known
     states: PerFamily<Option<State>>,
     quarantine: HashMap<Culprit, Quarantined>,
+    /// frontends that the kernel has and the table does not know stay
+    keep_unknown: bool,
     /// the generation that the ruleset has if nobody else changed it since we looked
     expected: Option<u32>,
 }
@@ -174,7 +176,14 @@ pub struct Nftables<K> {
 impl<K: Kernel> Nftables<K> {
     /// A backend that knows nothing yet of its kernel.
     pub fn new(kernel: K, options: Options) -> Self {
-        Nftables { kernel, options, states: PerFamily::default(), quarantine: HashMap::new(), expected: None }
+        Nftables {
+            kernel,
+            options,
+            states: PerFamily::default(),
+            quarantine: HashMap::new(),
+            keep_unknown: false,
+            expected: None,
+        }
     }
 
     /// The kernel it writes to.
@@ -185,6 +194,17 @@ impl<K: Kernel> Nftables<K> {
     /// Forgets what the kernel holds: the next step reads it back.
     pub fn distrust(&mut self, family: Family) {
         self.states[family] = None;
+    }
+
+    /// Whether frontends that the kernel has and the table does not know are left alone, from the next sync
+    /// on: for a table that is known to lack some. Says whether that is news; when they are no longer to be
+    /// kept, the next [`Nftables::verify`] removes them.
+    pub fn keep_unknown(&mut self, keep: bool) -> bool {
+        let is_news = std::mem::replace(&mut self.keep_unknown, keep) != keep;
+        if is_news {
+            self.expected = None;
+        }
+        is_news
     }
 
     /// When something in quarantine is due for another try, by [`Nftables::sync`].
@@ -321,6 +341,8 @@ impl<K: Kernel> Nftables<K> {
                 .filter(|(_, quarantined)| now < quarantined.until)
                 .map(|(culprit, _)| *culprit)
                 .collect();
+            let found = snapshot.table.as_ref().map_or(&[][..], |found| &found.elements);
+            let out = if self.keep_unknown { with_unknown(out, found, table) } else { out };
             let plan = Plan::new(table, context(table, family, self.options), snapshot.table, &out);
             let mut batch = plan.batch;
             batch.generation = (attempt < STALE_ATTEMPTS).then_some(snapshot.generation);
@@ -426,7 +448,7 @@ impl Plan {
         shared_edits(&table.everything(), family, &mut state, &mut edits);
         edits.retain(|element| !out.contains(&Culprit::of(element)));
         let kept = elements.iter().filter(|element| out.contains(&Culprit::of(element)));
-        kept.for_each(|element| state.use_chain(element, true));
+        kept.for_each(|element| state.keep(element));
         match found {
             Some(found) if compatible(&found, family) => Plan::difference(state, edits, &found, out),
             found => Plan::anew(state, edits, found.is_some()),
@@ -567,6 +589,26 @@ pub(crate) fn shared_edits(change: &Change, family: Family, state: &mut State, e
         };
         state.set_node_port_addresses(wanted, edits);
     }
+}
+
+/// Adds what the kernel has and the table does not know: frontends, and what they share.
+fn with_unknown(mut out: BTreeSet<Culprit>, found: &[Element], table: &ServiceTable) -> BTreeSet<Culprit> {
+    let known_numbers: BTreeSet<u32> = found
+        .iter()
+        .filter_map(|element| match element {
+            Element::AffinityId(frontend, number) => table.fate(frontend).map(|_| *number),
+            _ => None,
+        })
+        .collect();
+    let unknown = found.iter().filter(|element| match element {
+        Element::ClusterIp(ip) => !table.is_cluster_ip(*ip),
+        Element::Hairpin(protocol, backend) => !table.is_hairpin(*protocol, *backend),
+        Element::AffinityTimeout(number, _) => !known_numbers.contains(number),
+        Element::NodePortAddress(_) => false,
+        element => element.frontend().is_some_and(|frontend| table.fate(&frontend).is_none()),
+    });
+    out.extend(unknown.map(Culprit::of));
+    out
 }
 
 fn still_wanted(culprit: &Culprit, table: &ServiceTable) -> bool {

@@ -59,6 +59,12 @@ impl Numbers {
         self.used.insert(number, Number { frontends: 0, seconds: 0, owner: service.clone() });
     }
 
+    /// Nobody gets this number.
+    fn reserve(&mut self, number: u32) {
+        let owner = ServicePortName { namespace: "".into(), name: "".into(), port: "".into() };
+        self.used.entry(number).or_insert(Number { frontends: 1, seconds: 0, owner: Arc::new(owner) });
+    }
+
     fn seconds(&self, number: u32) -> Option<u32> {
         self.used.get(&number).filter(|number| number.frontends > 0).map(|number| number.seconds)
     }
@@ -283,6 +289,14 @@ impl State {
         }
         self.chains = live;
         batch
+    }
+
+    /// An element that is there and is left alone: its chain and its number are in use.
+    pub fn keep(&mut self, element: &Element) {
+        self.use_chain(element, true);
+        if let Element::AffinityId(_, number) = element {
+            self.numbers.reserve(*number);
+        }
     }
 
     /// Counts an element's use of its chain; a chain's first use brings it and all it needs.

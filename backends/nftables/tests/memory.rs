@@ -208,6 +208,41 @@ fn foreign_changes_and_lost_answers_are_mended() {
 }
 
 #[test]
+fn what_the_table_does_not_know_is_kept_on_request() {
+    let full = some_services();
+    let mut ours = backend();
+    let now = Instant::now();
+    ours.sync(&full, now).unwrap();
+    // A table that lacks half of the services, affinity and all, and has one with another timeout.
+    let mut half = empty_table();
+    half.update([service_cidr(&["10.96.0.0/16"])]);
+    for n in 1..=4u16 {
+        half.update([service(n, u32::from(n) * 5)]);
+        half.update(slices(n, &[1, 2, 3, n as u8]));
+    }
+    half.update([service(2, 10 | 8 | 16)]);
+    let before = contents(&mut ours);
+    ours.keep_unknown(true);
+    let report = ours.sync(&half, now).unwrap();
+    assert!(report.refused.is_empty(), "{:?}", report.refused);
+    let unknown = |state: &[Option<TableState>; 2]| {
+        let states = state.iter().flatten().flat_map(|state| state.elements.clone());
+        let of_half =
+            |element: &Element| element.frontend().is_some_and(|frontend| half.fate(&frontend).is_none());
+        states.filter(of_half).collect::<Vec<_>>()
+    };
+    let after = contents(&mut ours);
+    assert!(!unknown(&before).is_empty());
+    assert_eq!(unknown(&before), unknown(&after));
+    // Complete again: back to what there was; and with nothing to keep, what is unknown goes.
+    ours.sync(&full, now).unwrap();
+    assert_eq!(contents(&mut ours), ideal(&full));
+    assert!(ours.keep_unknown(false));
+    ours.verify(&half, now).unwrap().unwrap();
+    assert_eq!(contents(&mut ours), ideal(&half));
+}
+
+#[test]
 fn verifying_reads_only_after_someone_else_was_there() {
     let mut table = some_services();
     let mut ours = backend();

@@ -99,6 +99,13 @@ impl Definitions {
             return self.depart(name, now, change);
         }
         self.welcome(name, change);
+        let said = change.problems.len();
+        self.take_in_attempt(name, path, attempt, change);
+        let is_understood = change.problems[said..].iter().all(|problem| problem.severity != Severity::Error);
+        self.files.get_or_insert(name).was_understood |= is_understood;
+    }
+
+    fn take_in_attempt(&mut self, name: &FileName, path: PathBuf, attempt: Attempt, change: &mut Change) {
         let file = self.files.get_or_insert(name);
         match attempt {
             Attempt::Gone => {}
@@ -202,7 +209,7 @@ impl Definitions {
             let message = format!("and {} more definitions in vain", change.in_vain - IN_VAIN);
             change.problems.push(Problem::of_file(Severity::Warning, &self.path, message));
         }
-        Batch { events, problems: change.problems }
+        Batch { events, problems: change.problems, has_gaps: self.files.have_gaps() }
     }
 
     fn settle_one(&mut self, key: &Arc<ObjectKey>, change: &mut Change) -> Option<ObjectEvent> {

@@ -188,11 +188,13 @@ impl Directory {
 
     /// The directory cannot be used. Everything stays as it was, and the log is told once.
     fn lose(&mut self, why: impl Display) -> Batch {
+        let has_gaps = self.definitions.files.have_gaps() || !self.definitions.files.define_something();
         if std::mem::replace(&mut self.is_lost, true) {
-            return Batch::default();
+            return Batch { has_gaps, ..Batch::default() };
         }
         let message = format!("{why}; everything that it defined stays in effect until it is back");
-        Batch { events: Vec::new(), problems: vec![Problem::of_file(Severity::Error, &self.path, message)] }
+        let problems = vec![Problem::of_file(Severity::Error, &self.path, message)];
+        Batch { events: Vec::new(), problems, has_gaps }
     }
 
     fn mention_files(&mut self, ignored: BTreeSet<OsString>) -> Option<Problem> {

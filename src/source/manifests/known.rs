@@ -18,6 +18,8 @@ pub(super) struct KnownFile {
     pub(super) keys: Vec<Arc<ObjectKey>>,
     /// it disappeared; its objects go then, if it has not returned
     pub(super) leaves_at: Option<Instant>,
+    /// all that it defines was understood once; what it became since is a matter of what stays in effect
+    pub(super) was_understood: bool,
 }
 
 /// All files that were ever read and are still of interest.
@@ -52,6 +54,11 @@ impl KnownFiles {
     /// Whether any file defines anything.
     pub(super) fn define_something(&self) -> bool {
         self.0.values().any(|file| !file.keys.is_empty())
+    }
+
+    /// Whether some file may define what nobody could ever read.
+    pub(super) fn have_gaps(&self) -> bool {
+        self.0.values().any(|file| !file.was_understood)
     }
 
     /// The files whose time has come.

@@ -60,6 +60,7 @@ impl Reader {
         let mut problems = self.watch.renew(self.directory.path(), &self.inbox);
         let mut batch = self.directory.catch_up();
         batch.problems.extend(problems.take());
+        let mut had_gaps = batch.has_gaps;
         if self.sender.blocking_send(batch).is_err() {
             return;
         }
@@ -73,7 +74,9 @@ impl Reader {
             }
             let is_look = pending.look || Instant::now() >= look_at;
             for batch in self.react(pending, is_look) {
-                if !batch.is_empty() && self.sender.blocking_send(batch).is_err() {
+                let is_news = !batch.is_empty() || batch.has_gaps != had_gaps;
+                had_gaps = batch.has_gaps;
+                if is_news && self.sender.blocking_send(batch).is_err() {
                     return;
                 }
             }
@@ -86,18 +89,22 @@ impl Reader {
         Instant::now() + if is_calm { LOOK } else { LOOK_SOON }
     }
 
-    fn react(&mut self, pending: Pending, is_look: bool) -> [Batch; 3] {
+    fn react(&mut self, pending: Pending, is_look: bool) -> Vec<Batch> {
         let Pending { mut written, touched, look, .. } = pending;
         written.extend(self.directory.complete(touched));
         let now = Instant::now();
-        let named = if written.is_empty() { Batch::default() } else { self.directory.reread(written, now) };
-        let mut looked = Batch::default();
+        let mut batches = Vec::new();
+        if !written.is_empty() {
+            batches.push(self.directory.reread(written, now));
+        }
         if is_look {
             let problem = self.watch.renew(self.directory.path(), &self.inbox);
-            looked = self.directory.look(if look { Trust::Links } else { Trust::Nothing }, now);
+            let mut looked = self.directory.look(if look { Trust::Links } else { Trust::Nothing }, now);
             looked.problems.extend(problem);
+            batches.push(looked);
         }
-        [named, looked, self.directory.expire(Instant::now())]
+        batches.push(self.directory.expire(Instant::now()));
+        batches
     }
 }
 

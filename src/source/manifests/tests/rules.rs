@@ -74,6 +74,21 @@ fn a_file_that_is_broken_from_the_start_says_so() {
 }
 
 #[test]
+fn there_are_gaps_until_every_file_was_understood_once() {
+    let (mut bench, batch) =
+        Bench::with(&[("a.yaml", &service("a", "10.0.0.1")), ("b.yaml", "{"), ("c.yaml", "[")]);
+    assert!(batch.has_gaps);
+    assert!(bench.write("b.yaml", service("b", "10.0.0.2")).has_gaps);
+    bench.remove("c.yaml");
+    assert!(!bench.wait().has_gaps);
+    // What was understood once is known, whatever becomes of the file.
+    assert!(!bench.write("b.yaml", "{").has_gaps);
+    // An object that is impossible from the start may be one that was possible before.
+    assert!(bench.write("d.yaml", service("d", "10.0.0.300")).has_gaps);
+    assert!(!bench.write("d.yaml", service("d", "10.0.0.30")).has_gaps);
+}
+
+#[test]
 fn an_impossible_object_keeps_its_former_version_and_the_rest_goes_on() {
     let (mut bench, _) = Bench::with(&[("a.yaml", &(service("a", "10.0.0.1") + &service("b", "10.0.0.2")))]);
     let bad = service("a", "10.0.0.300") + &service("b", "10.0.0.3") + &service("c", "nonsense");
