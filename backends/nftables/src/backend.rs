@@ -345,7 +345,7 @@ impl<K: Kernel> Nftables<K> {
             let out = if self.keep_unknown { with_unknown(out, found, table) } else { out };
             let plan = Plan::new(table, context(table, family, self.options), snapshot.table, &out);
             let mut batch = plan.batch;
-            batch.generation = (attempt < STALE_ATTEMPTS).then_some(snapshot.generation);
+            batch.generation = snapshot.generation.filter(|_| attempt < STALE_ATTEMPTS);
             let outcome = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
             match outcome {
                 Ok(()) => {
