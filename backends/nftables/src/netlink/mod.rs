@@ -6,6 +6,7 @@
 
 mod attributes;
 mod encode;
+mod expressions;
 mod objects;
 mod read;
 mod socket;
