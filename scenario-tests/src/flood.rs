@@ -18,8 +18,10 @@ pub struct Flood {
     sent: u64,
 }
 
-/// Clients that the packets come from; every one comes again, from another port.
-const CLIENTS: u64 = 250;
+/// Half of the packets come from these many clients, who are remembered where there is affinity.
+const REGULARS: u64 = 250;
+/// The others come from so many that none comes again soon.
+const STRANGERS: u64 = 60_000;
 /// Ports of a client before it begins anew. By then conntrack must have forgotten it.
 const PORTS: u64 = 60_000;
 
@@ -43,9 +45,15 @@ impl Flood {
     /// # Errors
     /// The socket's.
     pub fn send(&mut self, to: SocketAddr) -> io::Result<()> {
-        let client = (self.sent % CLIENTS + 1) as u8;
-        let port = 1024 + (self.sent / CLIENTS % PORTS) as u16;
-        let source = SocketAddr::new(plan::crowd(self.family, client), port);
+        // Frontends come in turn: who comes must not depend on that.
+        let regular = self.sent.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 0;
+        let (client, visit) = if regular {
+            (self.sent % REGULARS, self.sent / REGULARS)
+        } else {
+            (REGULARS + self.sent % STRANGERS, self.sent / STRANGERS)
+        };
+        let address = format!("198.18.{}.{}", client / 250, client % 250 + 1);
+        let source = SocketAddr::new(plan::ip(self.family, &address), 1024 + (visit % PORTS) as u16);
         let packet = udp(source, to);
         self.socket.send_to(&packet, &SockAddr::from(SocketAddr::new(to.ip(), 0)))?;
         self.sent += 1;

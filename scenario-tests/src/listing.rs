@@ -185,6 +185,13 @@ pub fn elements_only_in(one: &Listing, other: &Listing, maps: &[&str]) -> Vec<El
     found
 }
 
+/// `5fe1:7a44`: how nft prints a packet's priority, a traffic control handle.
+fn packet_priority(text: &str) -> Option<u32> {
+    let (major, minor) = text.split_once(':')?;
+    let half = |text: &str| if text.is_empty() { Some(0) } else { u32::from_str_radix(text, 16).ok() };
+    Some(half(major)? << 16 | half(minor)?)
+}
+
 /// A concatenation as it stands in registers: every field padded to four bytes. Ports come third in a
 /// frontend's key or second in a backend; other numbers are the host's.
 fn register(text: &str) -> Vec<u8> {
@@ -198,6 +205,8 @@ fn register(text: &str) -> Vec<u8> {
             }
         } else if let Some(protocol) = ["tcp", "udp", "sctp"].iter().position(|p| *p == field) {
             out.extend([[6u8, 17, 132][protocol], 0, 0, 0]);
+        } else if let Some(number) = packet_priority(field) {
+            out.extend(number.to_ne_bytes());
         } else {
             let number: u32 = field.parse().unwrap_or_else(|_| panic!("{text:?}: what is {field:?}?"));
             if port_seen {

@@ -21,5 +21,6 @@ mod reject_or_drop;
 mod service_cidr;
 mod slices;
 mod source_ranges;
+mod straddle;
 mod terminating;
 mod topology_hints;
