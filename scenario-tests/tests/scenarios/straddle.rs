@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use kube_verdict_scenario_tests::flood::{self, Flood};
+use kube_verdict_scenario_tests::flood::{self, Flood, Trap};
 use kube_verdict_scenario_tests::kernel::{self, TABLE};
 use kube_verdict_scenario_tests::listing::{Listing, elements_only_in};
 use kube_verdict_scenario_tests::netlink::{Element, Netfilter};
@@ -82,21 +82,35 @@ fn others() -> Vec<Objects> {
 }
 
 /// Counters wherever a packet may end up.
-fn watch(scenario: &Scenario) {
-    for host in [Host::PodA, Host::PodB] {
-        flood::count(scenario.topology().of(host), "arrived", "prerouting", "");
+struct Watch<'a> {
+    scenario: &'a Scenario,
+    /// what is addressed to the node itself, and untranslated
+    traps: Vec<Trap>,
+}
+
+impl<'a> Watch<'a> {
+    fn over(scenario: &'a Scenario) -> Self {
+        for host in [Host::PodA, Host::PodB] {
+            flood::count(scenario.topology().of(host), "arrived", "prerouting", "");
+        }
+        flood::count(scenario.topology().of(Host::World), "escaped", "prerouting", "");
+        let node_ports = VARIANTS.iter().filter(|variant| variant.frontend.starts_with("node:"));
+        let traps = node_ports
+            .flat_map(|variant| Family::BOTH.map(|family| plan::socket(family, variant.frontend)))
+            .map(|address| Trap::set(scenario.node(), address))
+            .collect();
+        Watch { scenario, traps }
     }
-    flood::count(scenario.topology().of(Host::World), "escaped", "prerouting", "");
-    // What is addressed to the node itself and untranslated ends in its own input.
-    flood::count(scenario.node(), "escaped", "input", "udp dport 30000-32767");
-}
 
-fn escaped(scenario: &Scenario) -> u64 {
-    [Host::World, Host::Node].map(|host| flood::counted(scenario.topology().of(host), "escaped")).iter().sum()
-}
+    fn escaped(&self) -> u64 {
+        let world = flood::counted(self.scenario.topology().of(Host::World), "escaped");
+        world + self.traps.iter().map(Trap::caught).sum::<u64>()
+    }
 
-fn arrived(scenario: &Scenario) -> u64 {
-    [Host::PodA, Host::PodB].map(|host| flood::counted(scenario.topology().of(host), "arrived")).iter().sum()
+    fn arrived(&self) -> u64 {
+        let at = |host| flood::counted(self.scenario.topology().of(host), "arrived");
+        at(Host::PodA) + at(Host::PodB)
+    }
 }
 
 /// Sends first packets to these frontends in turn until `enough` says so of how many they were.
@@ -108,7 +122,7 @@ fn send(scenario: &Scenario, family: Family, variants: &[Variant], enough: impl 
         for to in frontends.iter().cycle().take(ROUND as usize) {
             flood.send(*to).expect("sending");
         }
-        if flood.sent() % 48_000 < ROUND {
+        if flood.sent() % 48_000 < ROUND && flood.sent() > ROUND {
             // Masquerading would run out of ports, and the table of room.
             conntrack.flush_conntrack();
         }
@@ -121,7 +135,7 @@ fn send(scenario: &Scenario, family: Family, variants: &[Variant], enough: impl 
 fn flips_by_the_daemon() {
     let mut scenario = Scenario::start(&Config::detecting(Detect::Nothing));
     scenario.apply(steady());
-    watch(&scenario);
+    let watch = Watch::over(&scenario);
     let mut nf_tables = Netfilter::open(scenario.node());
     let first = nf_tables.generation();
     let stop = AtomicBool::new(false);
@@ -144,7 +158,7 @@ fn flips_by_the_daemon() {
         sent
     });
     let transactions = nf_tables.generation().wrapping_sub(first);
-    let (arrived, escaped) = (arrived(&scenario), escaped(&scenario));
+    let (arrived, escaped) = (watch.arrived(), watch.escaped());
     eprintln!(
         "{sent} first packets during {transactions} transactions: {arrived} arrived, {escaped} escaped"
     );
@@ -167,20 +181,20 @@ fn flips_by_hand_and_what_catches_them() {
     let few = list(&scenario);
     // From here on the table is ours.
     scenario.take_daemon().kill();
-    watch(&scenario);
+    let watch = Watch::over(&scenario);
     change_rules(&scenario, family, widen);
 
     let flips = Flips::between(&few, &many, None);
-    let caught = flip_under_load(&scenario, family, &flips, &VARIANTS, |sent| sent >= 300_000);
+    let caught = flip_under_load(&watch, family, &flips, &VARIANTS, |sent| sent >= 300_000);
     assert_eq!(caught, 0, "packets left the node untranslated");
 
     change_rules(&scenario, family, remove_safeguard);
     for variant in VARIANTS.chunks(1) {
         let flips = Flips::between(&few, &many, Some(plan::socket(family, variant[0].frontend)));
-        let before = escaped(&scenario);
+        let before = watch.escaped();
         let deadline = Instant::now() + Duration::from_secs(30);
-        let escapes = flip_under_load(&scenario, family, &flips, variant, |_| {
-            escaped(&scenario) > before || Instant::now() > deadline
+        let escapes = flip_under_load(&watch, family, &flips, variant, |_| {
+            watch.escaped() > before || Instant::now() > deadline
         });
         assert!(escapes > 0, "{}: nothing escapes without what catches it: no proof", variant[0].name);
     }
@@ -209,34 +223,23 @@ impl Flips {
             "sticky-nodeport-endpoints",
             "sticky-nodeport-local-endpoints",
         ];
-        let concerned = |map: &str, key: &[u8]| {
-            frontend.is_none_or(|to| {
-                let node_port = map.contains("nodeport");
-                let key = if node_port { &key[4..6] } else { &key[8..10] };
-                key == to.port().to_be_bytes()
-            })
+        let concerned = |element: &Element| match frontend {
+            None => true,
+            // A NodePort's key begins with the protocol, an address' with the address.
+            Some(to) if element.map.contains("nodeport") => element.key[4..6] == to.port().to_be_bytes(),
+            Some(SocketAddr::V4(to)) => element.key[..4] == to.ip().octets(),
+            Some(SocketAddr::V6(to)) => element.key[..16] == to.ip().octets(),
         };
-        let mut flips =
-            Flips { few: elements_only_in(few, many, &MAPS), many: elements_only_in(many, few, &MAPS) };
-        // Addresses are told apart by their bytes; NodePorts have none.
-        for list in [&mut flips.few, &mut flips.many] {
-            list.retain(|element| {
-                let by_address = frontend.is_none_or(|to| match to.ip() {
-                    std::net::IpAddr::V4(ip) if !element.map.contains("nodeport") => {
-                        element.key[..4] == ip.octets()
-                    }
-                    _ => element.map.contains("nodeport"),
-                });
-                by_address && concerned(&element.map, &element.key)
-            });
-        }
-        flips
+        let only_in = |one, other| -> Vec<Element> {
+            elements_only_in(one, other, &MAPS).into_iter().filter(concerned).collect()
+        };
+        Flips { few: only_in(few, many), many: only_in(many, few) }
     }
 }
 
 /// Flips between few and many endpoints while packets flow; how many escaped.
 fn flip_under_load(
-    scenario: &Scenario,
+    watch: &Watch<'_>,
     family: Family,
     flips: &Flips,
     variants: &[Variant],
@@ -244,7 +247,7 @@ fn flip_under_load(
 ) -> u64 {
     let grow = Netfilter::batch(family, TABLE, &flips.few, &flips.many);
     let shrink = Netfilter::batch(family, TABLE, &flips.many, &flips.few);
-    let before = escaped(scenario);
+    let (scenario, before) = (watch.scenario, watch.escaped());
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let stop = &stop;
@@ -262,7 +265,7 @@ fn flip_under_load(
         let sent = send(scenario, family, variants, enough);
         stop.store(true, Ordering::Relaxed);
         let count = flipping.join().expect("the flipping thread");
-        let escapes = escaped(scenario) - before;
+        let escapes = watch.escaped() - before;
         let names: Vec<&str> = variants.iter().map(|v| v.name).collect();
         eprintln!("{}: {sent} first packets during {count} flips, {escapes} escaped", names.join(", "));
         escapes
