@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::daemon::{Daemon, Files};
 use crate::echo::Echo;
 use crate::kernel;
+use crate::listing::Listing;
 use crate::manifest::{self, Objects};
 use crate::model::Model;
 use crate::netns::Netns;
@@ -140,6 +141,35 @@ impl Scenario {
                 self.files.log()
             );
             std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits until the kernel has what `render` says and nothing else: what nobody uses any more goes after
+    /// some seconds of quiet.
+    ///
+    /// # Panics
+    /// When something remains different.
+    pub fn becomes_what_is_rendered(&self) {
+        let rendered = Netns::new();
+        kernel::load(&rendered, &self.files.render(self.node()));
+        let meaning = |netns: &Netns, family| {
+            Listing::parse(&kernel::list(netns, family).expect("our table")).meaning()
+        };
+        let deadline = Instant::now() + PROGRAMMING;
+        loop {
+            let differences: Vec<String> = Family::BOTH
+                .into_iter()
+                .flat_map(|family| meaning(self.node(), family).differences(&meaning(&rendered, family)))
+                .collect();
+            if differences.is_empty() {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the kernel (first) is not what render says (second):\n{}",
+                differences.join("\n")
+            );
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use kube_verdict_scenario_tests::conversation::Conversation;
 use kube_verdict_scenario_tests::kernel;
-use kube_verdict_scenario_tests::listing::Listing;
 use kube_verdict_scenario_tests::netlink::Netfilter;
-use kube_verdict_scenario_tests::netns::Netns;
 use kube_verdict_scenario_tests::prelude::*;
 use kube_verdict_scenario_tests::rng::{self, Rng};
 
@@ -125,18 +123,7 @@ fn violent_deaths() {
     }
     // What is in the directory now is what must be in the kernel.
     scenario.apply(steady());
-    let fresh = Netns::new();
-    kernel::load(&fresh, &scenario.files().render(scenario.node()));
-    for family in Family::BOTH {
-        let parse =
-            |netns: &Netns| Listing::parse(&kernel::list(netns, family).expect("our table")).meaning();
-        let differences = parse(scenario.node()).differences(&parse(&fresh));
-        assert!(
-            differences.is_empty(),
-            "the kernel is not as the manifests say:\n{}",
-            differences.join("\n")
-        );
-    }
+    scenario.becomes_what_is_rendered();
     for conversation in &mut conversations {
         conversation.still_lives();
     }
