@@ -16,6 +16,7 @@ use crate::manifest::{self, Objects};
 use crate::model::Model;
 use crate::netns::Netns;
 use crate::plan::{self, Family, NODE};
+use crate::requirements;
 use crate::sightings::Sightings;
 use crate::topology::{Host, Topology};
 use crate::wire::Protocol;
@@ -38,15 +39,17 @@ pub struct Scenario {
 const PROGRAMMING: Duration = Duration::from_secs(20);
 
 impl Scenario {
-    /// The topology with a daemon in it, which has no manifests yet.
+    /// The topology with a daemon in it, which has no manifests yet but the Node.
     pub fn start(config: &Config) -> Scenario {
         let mut scenario = Scenario::without_daemon(config);
+        scenario.write([]);
         scenario.start_daemon();
         scenario
     }
 
     /// The topology alone.
     pub fn without_daemon(config: &Config) -> Scenario {
+        requirements::check();
         let topology = Topology::new();
         let config = config.build();
         Scenario {
