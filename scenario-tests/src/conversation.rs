@@ -1,0 +1,58 @@
+//! An established TCP connection through a Service, which can be asked whether it still lives.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::case::From;
+use crate::echo::Answer;
+use crate::plan::{self, Family};
+use crate::scenario::Scenario;
+
+/// The connection.
+#[derive(Debug)]
+pub struct Conversation {
+    stream: TcpStream,
+    backend: SocketAddr,
+}
+
+impl Conversation {
+    /// Opens one from where `from` is, to a frontend of the plan.
+    ///
+    /// # Panics
+    /// When nobody answers.
+    pub fn open(scenario: &Scenario, from: From, family: Family, to: &str) -> Conversation {
+        let to = plan::socket(family, to);
+        let stream = scenario.topology().of(from.host()).run(|| {
+            TcpStream::connect_timeout(&to, Duration::from_secs(5))
+                .unwrap_or_else(|e| panic!("{from:?} cannot connect to {to}: {e}"))
+        });
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        let mut conversation = Conversation { stream, backend: to };
+        conversation.backend = conversation.listen().expect("a greeting").server;
+        conversation
+    }
+
+    /// Who answers at the other end.
+    pub fn backend(&self) -> SocketAddr {
+        self.backend
+    }
+
+    /// Says something and waits for the answer of the same backend.
+    ///
+    /// # Panics
+    /// When the connection is dead.
+    pub fn still_lives(&mut self) {
+        self.stream.write_all(b"still there?\n").expect("writing to an established connection");
+        let answer = self.listen();
+        let (from, to) = (self.stream.local_addr(), self.stream.peer_addr());
+        let answer = answer.unwrap_or_else(|e| panic!("{from:?} -> {to:?} ({}) is dead: {e}", self.backend));
+        assert_eq!(answer.server, self.backend);
+    }
+
+    fn listen(&mut self) -> io::Result<Answer> {
+        let mut text = [0u8; 256];
+        let length = self.stream.read(&mut text)?;
+        Answer::parse(&text[..length]).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}

@@ -1,0 +1,28 @@
+//! Real packets, a behaviour of the reference in each module.
+
+#![allow(missing_docs)]
+
+mod affinity;
+mod claims;
+mod cluster_ip;
+mod established;
+mod external_ips;
+mod external_policy;
+mod families;
+mod hairpin;
+mod ignored;
+mod internal_policy;
+mod listing;
+mod load_balancers;
+mod masquerade;
+mod node_ports;
+mod protocols;
+mod random;
+mod reject_or_drop;
+mod restarts;
+mod service_cidr;
+mod slices;
+mod source_ranges;
+mod straddle;
+mod terminating;
+mod topology_hints;
