@@ -19,6 +19,7 @@ build: packages
 	cargo build --release --locked
 
 demo: build
+	cargo build --release --locked -p kube-verdict-scenario-tests --example demo
 	scripts/demo.sh
 
 # The scenario tests start the daemon as a user would: it is built first.
