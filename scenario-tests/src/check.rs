@@ -49,13 +49,25 @@ impl Scenario {
     /// # Panics
     /// When it cannot be sent.
     pub fn send(&self, from: From, family: Family, to: &str) -> Seen {
+        self.send_for(PATIENCE, from, family, to)
+    }
+
+    fn send_for(&self, patience: Duration, from: From, family: Family, to: &str) -> Seen {
         let case = case("one packet", from, to, PASS);
         let probe = self.probe(from, case.destination(family), case.protocol());
         let seen = self
             .topology()
             .of(from.host())
-            .run(|| probe::volley(probe.protocol, probe.source, probe.to, 1, PATIENCE, self.sightings()));
+            .run(|| probe::volley(probe.protocol, probe.source, probe.to, 1, patience, self.sightings()));
         seen.unwrap_or_else(|e| panic!("{from:?} cannot send to {to}: {e}"))[0]
+    }
+
+    /// As [`Scenario::send`], where silence is as good as an answer and not worth a long wait.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn try_send(&self, from: From, family: Family, to: &str) -> Seen {
+        self.send_for(SILENCE, from, family, to)
     }
 
     /// The backend that one new connection reaches.
@@ -203,6 +215,13 @@ pub fn explains(said: &Value, fate: &Fate, source: IpAddr) -> bool {
         Fate::Drop => "drop",
         Fate::Pass => "pass",
     };
+    let reasons = said["because"].as_array().is_some_and(|because| {
+        !because.is_empty()
+            && because.iter().all(|reason| reason.as_str().is_some_and(|text| !text.is_empty()))
+    });
+    if !reasons {
+        return false;
+    }
     let Fate::Dnat { backends, masquerade } = fate else { return said["verdict"] == verdict };
     let said_backends: Option<BTreeSet<SocketAddr>> = said["backends"]
         .as_array()
@@ -210,6 +229,7 @@ pub fn explains(said: &Value, fate: &Fate, source: IpAddr) -> bool {
     // Where the source may be chosen as its own backend, one boolean cannot tell: it depends on the choice.
     let hairpin = backends.iter().any(|backend| backend.ip() == source);
     said["verdict"] == verdict
+        && said["service"].is_string()
         && said_backends.as_ref() == Some(backends)
         && (hairpin || said["masquerade"] == *masquerade)
 }

@@ -27,6 +27,8 @@ pub struct Config {
     detect: Detect,
     masquerade_all: bool,
     node_port_addresses: Vec<String>,
+    masquerade_bit: Option<u8>,
+    gates: Vec<(&'static str, bool)>,
 }
 
 impl Default for Config {
@@ -36,6 +38,8 @@ impl Default for Config {
             detect: Detect::ClusterCidr(plan::CLUSTER_CIDR),
             masquerade_all: false,
             node_port_addresses: Vec::new(),
+            masquerade_bit: None,
+            gates: Vec::new(),
         }
     }
 }
@@ -50,6 +54,20 @@ impl Config {
     #[must_use]
     pub fn masquerade_all(mut self) -> Self {
         self.masquerade_all = true;
+        self
+    }
+
+    /// With another bit of the packet mark.
+    #[must_use]
+    pub fn masquerade_bit(mut self, bit: u8) -> Self {
+        self.masquerade_bit = Some(bit);
+        self
+    }
+
+    /// With a feature gate.
+    #[must_use]
+    pub fn gate(mut self, name: &'static str, on: bool) -> Self {
+        self.gates.push((name, on));
         self
     }
 
@@ -75,6 +93,12 @@ impl Config {
             "mode": "nftables",
             "nftables": { "masqueradeAll": self.masquerade_all },
         });
+        if let Some(bit) = self.masquerade_bit {
+            file["nftables"]["masqueradeBit"] = bit.into();
+        }
+        for (gate, on) in &self.gates {
+            file["featureGates"][*gate] = (*on).into();
+        }
         match self.detect {
             Detect::Nothing => {}
             Detect::ClusterCidr(prefix) => {

@@ -1,6 +1,6 @@
 //! An established TCP connection through a Service, which can be asked whether it still lives.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Conversation {
             TcpStream::connect_timeout(&to, Duration::from_secs(5))
                 .unwrap_or_else(|e| panic!("{from:?} cannot connect to {to}: {e}"))
         });
-        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         let mut conversation = Conversation { stream, backend: to };
         conversation.backend = conversation.listen().expect("a greeting").server;
         conversation
@@ -44,13 +44,15 @@ impl Conversation {
     /// When the connection is dead.
     pub fn still_lives(&mut self) {
         self.stream.write_all(b"still there?\n").expect("writing to an established connection");
-        let answer = self.listen().expect("an answer on an established connection");
+        let answer = self.listen();
+        let (from, to) = (self.stream.local_addr(), self.stream.peer_addr());
+        let answer = answer.unwrap_or_else(|e| panic!("{from:?} -> {to:?} ({}) is dead: {e}", self.backend));
         assert_eq!(answer.server, self.backend);
     }
 
-    fn listen(&mut self) -> Option<Answer> {
+    fn listen(&mut self) -> io::Result<Answer> {
         let mut text = [0u8; 256];
-        let length = self.stream.read(&mut text).ok()?;
-        Answer::parse(&text[..length])
+        let length = self.stream.read(&mut text)?;
+        Answer::parse(&text[..length]).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }

@@ -100,6 +100,13 @@ impl Files {
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// Runs `cleanup`.
+    pub fn cleanup(&self, netns: &Netns) {
+        let output =
+            netns.run(|| Command::new(program()).arg("cleanup").output().expect("running the program"));
+        succeeded("cleanup", &output);
+    }
+
     /// Runs `explain` about a packet.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ pub mod netns;
 pub mod plan;
 pub mod prelude;
 pub mod probe;
+pub mod requirements;
 pub mod rng;
 pub mod scenario;
 pub mod sightings;

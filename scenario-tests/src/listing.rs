@@ -64,11 +64,12 @@ impl Listing {
         backends
     }
 
-    /// What two tables must have in common to mean the same: slots may be in another order, and what the
-    /// packet path wrote is its own business.
+    /// What two tables must have in common to mean the same: slots may be in another order, the numbers that
+    /// stand for service ports be others, and what the packet path wrote is its own business.
     pub fn meaning(&self) -> Meaning {
         let mut meaning = Meaning::default();
-        for (name, set) in &self.sets {
+        let numbered = self.with_stable_numbers();
+        for (name, set) in &numbered.sets {
             let dynamic = set.declaration.iter().any(|line| line.contains("dynamic"));
             meaning.declarations.insert(name.clone(), set.declaration.clone());
             if name.ends_with("endpoints") && !name.starts_with("sticky") {
@@ -79,6 +80,30 @@ impl Listing {
         }
         meaning.chains.clone_from(&self.chains);
         meaning
+    }
+
+    /// Affinity knows service ports by numbers; here each is called by the first of its frontends instead.
+    fn with_stable_numbers(&self) -> Listing {
+        const NUMBERED: [&str; 2] = ["affinity-services", "affinity-nodeports"];
+        let mut first: BTreeMap<String, String> = BTreeMap::new();
+        for name in NUMBERED {
+            for (frontend, number) in self.sets.get(name).into_iter().flat_map(|set| &set.elements) {
+                first.entry(number.clone()).or_insert_with(|| frontend.clone());
+            }
+        }
+        let stable = |number: &String| first.get(number).unwrap_or(number).clone();
+        let mut listing = self.clone();
+        for name in NUMBERED {
+            for number in listing.sets.get_mut(name).into_iter().flat_map(|set| set.elements.values_mut()) {
+                *number = stable(number);
+            }
+        }
+        if let Some(timeouts) = listing.sets.get_mut("affinity-timeouts") {
+            let elements = std::mem::take(&mut timeouts.elements);
+            timeouts.elements =
+                elements.into_iter().map(|(number, verdict)| (stable(&number), verdict)).collect();
+        }
+        listing
     }
 }
 
@@ -185,6 +210,13 @@ pub fn elements_only_in(one: &Listing, other: &Listing, maps: &[&str]) -> Vec<El
     found
 }
 
+/// `5fe1:7a44`: how nft prints a packet's priority, a traffic control handle.
+fn packet_priority(text: &str) -> Option<u32> {
+    let (major, minor) = text.split_once(':')?;
+    let half = |text: &str| if text.is_empty() { Some(0) } else { u32::from_str_radix(text, 16).ok() };
+    Some(half(major)? << 16 | half(minor)?)
+}
+
 /// A concatenation as it stands in registers: every field padded to four bytes. Ports come third in a
 /// frontend's key or second in a backend; other numbers are the host's.
 fn register(text: &str) -> Vec<u8> {
@@ -198,6 +230,8 @@ fn register(text: &str) -> Vec<u8> {
             }
         } else if let Some(protocol) = ["tcp", "udp", "sctp"].iter().position(|p| *p == field) {
             out.extend([[6u8, 17, 132][protocol], 0, 0, 0]);
+        } else if let Some(number) = packet_priority(field) {
+            out.extend(number.to_ne_bytes());
         } else {
             let number: u32 = field.parse().unwrap_or_else(|_| panic!("{text:?}: what is {field:?}?"));
             if port_seen {

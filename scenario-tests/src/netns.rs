@@ -26,7 +26,7 @@ impl Netns {
         // The thread is thrown away: its namespace lives on in the file.
         let file = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).unwrap_or_else(|e| {
-                panic!("cannot make a network namespace ({e}): the scenario tests need root (CAP_SYS_ADMIN)")
+                panic!("cannot make a network namespace ({e}): the scenario tests must run as root")
             });
             File::open("/proc/thread-self/ns/net").expect("opening the namespace just made")
         })

@@ -11,10 +11,12 @@ use crate::config::Config;
 use crate::daemon::{Daemon, Files};
 use crate::echo::Echo;
 use crate::kernel;
+use crate::listing::Listing;
 use crate::manifest::{self, Objects};
 use crate::model::Model;
 use crate::netns::Netns;
 use crate::plan::{self, Family, NODE};
+use crate::requirements;
 use crate::sightings::Sightings;
 use crate::topology::{Host, Topology};
 use crate::wire::Protocol;
@@ -37,15 +39,17 @@ pub struct Scenario {
 const PROGRAMMING: Duration = Duration::from_secs(20);
 
 impl Scenario {
-    /// The topology with a daemon in it, which has no manifests yet.
+    /// The topology with a daemon in it, which has no manifests yet but the Node.
     pub fn start(config: &Config) -> Scenario {
         let mut scenario = Scenario::without_daemon(config);
+        scenario.write([]);
         scenario.start_daemon();
         scenario
     }
 
     /// The topology alone.
     pub fn without_daemon(config: &Config) -> Scenario {
+        requirements::check();
         let topology = Topology::new();
         let config = config.build();
         Scenario {
@@ -140,6 +144,35 @@ impl Scenario {
                 self.files.log()
             );
             std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits until the kernel has what `render` says and nothing else: what nobody uses any more goes after
+    /// some seconds of quiet.
+    ///
+    /// # Panics
+    /// When something remains different.
+    pub fn becomes_what_is_rendered(&self) {
+        let rendered = Netns::new();
+        kernel::load(&rendered, &self.files.render(self.node()));
+        let meaning = |netns: &Netns, family| {
+            Listing::parse(&kernel::list(netns, family).expect("our table")).meaning()
+        };
+        let deadline = Instant::now() + PROGRAMMING;
+        loop {
+            let differences: Vec<String> = Family::BOTH
+                .into_iter()
+                .flat_map(|family| meaning(self.node(), family).differences(&meaning(&rendered, family)))
+                .collect();
+            if differences.is_empty() {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the kernel (first) is not what render says (second):\n{}",
+                differences.join("\n")
+            );
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 

@@ -198,7 +198,8 @@ pub fn echo_request(destination: IpAddr, identifier: u16) -> Vec<u8> {
     packet
 }
 
-fn internet_sum(bytes: &[u8]) -> u16 {
+/// The ones' complement sum of RFC 1071.
+pub fn internet_sum(bytes: &[u8]) -> u16 {
     let mut sum: u32 = bytes
         .chunks(2)
         .map(|pair| u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)])))

@@ -364,6 +364,6 @@ pub fn requirement(expr: &Expr) -> &'static str {
         Expr::Dynset { operation: DYNSET_DELETE, .. } => "deletion of elements by packets (Linux 5.4)",
         Expr::Dynset { .. } => "sets written by packets (Linux 4.1)",
         Expr::Lookup { .. } | Expr::Map { .. } | Expr::VerdictMap { .. } => "sets and maps (Linux 4.1)",
-        _ => "nf_tables (CONFIG_NF_TABLES, Linux 5.13)",
+        _ => "nf_tables (CONFIG_NF_TABLES, Linux 5.10)",
     }
 }

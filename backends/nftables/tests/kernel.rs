@@ -7,11 +7,16 @@ mod common;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use common::{OPTIONS, empty_table, service, service_cidr, slices};
-use kube_verdict_nftables::{Netlink, Nftables, render};
-use kube_verdict_table::ServiceTable;
+use kube_verdict_nftables::batch::{Batch, Op};
+use kube_verdict_nftables::kernel::CommitError;
+use kube_verdict_nftables::layout::{Chain, Element, Entry, Space, Verdict};
+use kube_verdict_nftables::{Kernel, Netlink, Nftables, render};
+use kube_verdict_table::{Family, Frontend, Protocol, ServiceTable};
 
 /// Runs a test on a thread in a new network namespace.
 fn in_namespace(test: impl FnOnce() + Send + 'static) {
@@ -99,6 +104,87 @@ fn what_render_says_is_what_we_would_write() {
         assert!(report.operations <= 2 * 3 + 4 * 6, "{report:?}");
         // Loading it again replaces everything in one transaction.
         nft(&["-f", "-"], &render(&table, OPTIONS));
+    });
+}
+
+#[test]
+fn the_kernel_says_which_of_many_elements_it_refuses() {
+    in_namespace(|| {
+        let mut ours = backend();
+        ours.sync(&empty_table(), Instant::now()).unwrap();
+        let element = |n: u16, chain| {
+            let ip = [10, 96, 0, 1].into();
+            let frontend = Frontend::Address { ip, protocol: Protocol::Tcp, port: n };
+            Op::Add(Element::Frontend(frontend, Verdict::Goto(chain)))
+        };
+        let absent = Chain::Spread { space: Space::Address, entry: Entry::Pick, sticky: false, slots: 77 };
+        let bad = [0u16, 150, 255, 256, 700];
+        let ops = (0..1000)
+            .map(|n| element(n, if bad.contains(&n) { absent } else { Chain::NoEndpoints }))
+            .collect();
+        let mut batch = Batch { ops, ..Batch::new(Family::V4) };
+        // Of each message the kernel names the first; mending what it names gets through at last.
+        let mut blamed = Vec::new();
+        loop {
+            match ours.kernel_mut().commit(&batch) {
+                Ok(()) => break,
+                Err(CommitError::Refused(refusals)) => {
+                    assert!(!refusals.is_empty());
+                    for refusal in refusals {
+                        assert_eq!(refusal.errno, libc::ENOENT);
+                        blamed.push(refusal.op as u16);
+                        batch.ops[refusal.op] = element(refusal.op as u16, Chain::NoEndpoints);
+                    }
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        blamed.sort_unstable();
+        assert_eq!(blamed, bad);
+    });
+}
+
+#[test]
+fn a_batch_for_another_generation_is_stale() {
+    in_namespace(|| {
+        let mut ours = backend();
+        ours.sync(&empty_table(), Instant::now()).unwrap();
+        let generation = ours.kernel_mut().generation().unwrap();
+        nft(&["add", "table", "ip", "another"], "");
+        let ops = vec![Op::Add(Element::ClusterIp([10, 96, 0, 1].into()))];
+        let batch = Batch { ops, generation: Some(generation), ..Batch::new(Family::V4) };
+        assert!(matches!(ours.kernel_mut().commit(&batch), Err(CommitError::Stale)));
+        let batch = Batch { generation: Some(ours.kernel_mut().generation().unwrap()), ..batch };
+        ours.kernel_mut().commit(&batch).unwrap();
+    });
+}
+
+#[test]
+fn others_may_change_the_ruleset_while_we_read_and_write() {
+    in_namespace(|| {
+        let mut table = everything();
+        let mut ours = backend();
+        let stop = Arc::new(AtomicBool::new(false));
+        let noise = Arc::clone(&stop);
+        // A new thread is in its parent's network namespace.
+        let other = std::thread::spawn(move || {
+            let mut batches = 0;
+            while !noise.load(Ordering::Relaxed) {
+                nft(&["-f", "-"], "add table ip noise; delete table ip noise; add table ip noise");
+                batches += 1;
+            }
+            batches
+        });
+        for n in 1..6 {
+            ours.distrust(Family::V4);
+            let change = table.update(slices(n, &[7, 8, 9])).change;
+            let report = ours.apply(&table, &change, Instant::now()).unwrap();
+            assert!(report.refused.is_empty(), "{report:?}");
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(other.join().unwrap() > 5);
+        let fresh = backend().sync(&table, Instant::now()).unwrap();
+        assert!(fresh.elements == 0, "{fresh:?}");
     });
 }
 

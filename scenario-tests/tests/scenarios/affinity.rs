@@ -208,7 +208,7 @@ fn with_policies() {
     scenario.check(&[
         case(
             "pods: the cluster's",
-            From::PodD,
+            From::PodA,
             "198.51.100.10:80",
             dnat(&["pod-a:8080", "pod-b:8080", "pod-c:8080", "pod-d:8080"]).sticky(),
         ),

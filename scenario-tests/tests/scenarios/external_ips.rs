@@ -31,3 +31,26 @@ fn external_ips() {
         case("another port of that address", From::Client, "node:8444", PASS),
     ]);
 }
+
+/// The feature gate AllowServiceExternalIPs (reference §18). The model does not know it.
+#[test]
+fn external_ips_that_are_not_allowed() {
+    let mut scenario = Scenario::start(&Config::default().gate("AllowServiceExternalIPs", false));
+    scenario.apply([
+        service("web")
+            .ip("10.96.0.10")
+            .tcp("http", 80)
+            .external_ip("198.51.100.1")
+            .load_balancer("192.0.2.1", None)
+            .node_port(30080)
+            .build(),
+        slice("web", "web").tcp("http", 8080).with([at("pod-a")]).build(),
+    ]);
+    let web = &["pod-a:8080"];
+    scenario.check(&[
+        case("the other frontends stay", From::Client, "10.96.0.10:80", snat(web)),
+        case("the other frontends stay", From::Client, "192.0.2.1:80", snat(web)),
+        case("the other frontends stay", From::Client, "node:30080", snat(web)),
+    ]);
+    scenario.check_packets(&[case("not captured", From::Client, "198.51.100.1:80", PASS)]);
+}

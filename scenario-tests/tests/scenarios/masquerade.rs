@@ -1,5 +1,6 @@
 //! Who is masqueraded (reference §4.1), with each kind of detector (§4.2).
 
+use kube_verdict_scenario_tests::kernel;
 use kube_verdict_scenario_tests::prelude::*;
 
 /// The sources of every row below, in this order.
@@ -139,16 +140,14 @@ fn a_detector_of_one_family_only() {
     ]);
 }
 
-/// The mark's other bits are not ours: they survive (reference §4.1, mechanics).
-#[test]
-fn foreign_mark_bits_survive() {
-    use kube_verdict_scenario_tests::kernel;
-    let mut scenario = Scenario::start(&Config::default());
+/// The mark's other bits are not ours, and ours does not stay (reference §4.1, mechanics).
+fn leaves_other_bits_alone(config: &Config, ours: u32) {
+    let mut scenario = Scenario::start(config);
     scenario.apply([
         service("web").ip("10.96.0.10").tcp("http", 80).build(),
         slice("web", "web").tcp("http", 8080).with([at("pod-c")]).build(),
     ]);
-    // Another tool marks before us and counts after us: our bit must be gone, its own still there.
+    // Another tool marks before us; after us it counts its own mark, and drops what still has ours.
     for family in Family::BOTH {
         kernel::load(
             scenario.node(),
@@ -156,7 +155,7 @@ fn foreign_mark_bits_survive() {
                 "table {} other {{
   chain marking {{ type filter hook prerouting priority -250; meta mark set 0x40000001; }}
   chain counting {{ type filter hook postrouting priority 300; ct status dnat meta mark 0x40000001 counter; }}
-  chain spoilt {{ type filter hook postrouting priority 300; meta mark & 0x4000 != 0 counter drop; }}
+  chain spoilt {{ type filter hook postrouting priority 300; meta mark & {ours:#x} != 0 counter drop; }}
 }}\n",
                 family.table()
             ),
@@ -164,9 +163,18 @@ fn foreign_mark_bits_survive() {
     }
     scenario.check(&[case("masqueraded", From::Client, "10.96.0.10:80", snat(&["pod-c:8080"]))]);
     for family in Family::BOTH {
-        let listing =
-            kernel::nft(scenario.node(), &["list", "chain", family.table(), "other", "counting"], "");
-        let listing = listing.expect("the other tool's chain");
+        let words = ["list", "chain", family.table(), "other", "counting"];
+        let listing = kernel::nft(scenario.node(), &words, "").expect("the other tool's chain");
         assert!(!listing.contains("packets 0 "), "the other tool's mark is lost: {listing}");
     }
+}
+
+#[test]
+fn the_usual_bit() {
+    leaves_other_bits_alone(&Config::default(), 1 << 14);
+}
+
+#[test]
+fn another_bit() {
+    leaves_other_bits_alone(&Config::default().masquerade_bit(20), 1 << 20);
 }

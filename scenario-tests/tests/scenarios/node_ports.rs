@@ -1,6 +1,10 @@
 //! NodePorts and the addresses on which they are served (reference §3.3).
 
+use std::time::{Duration, Instant};
+
 use kube_verdict_scenario_tests::prelude::*;
+use kube_verdict_scenario_tests::probe::Seen;
+use kube_verdict_scenario_tests::topology;
 
 fn objects() -> [Objects; 3] {
     [
@@ -86,4 +90,36 @@ fn a_family_without_entries_serves_all() {
         case("IPv6 is not", From::Client, "node:30080", snat(web)).only(Family::V6),
         case("on any address", From::Client, "10.0.99.1:30080", snat(web)).only(Family::V6),
     ]);
+}
+
+/// An address that the node gets while the daemon runs is served at once, if the prefix covers it, and no longer
+/// when it is gone. (kube-proxy may take an hour.)
+#[test]
+fn addresses_come_and_go() {
+    let mut scenario = Scenario::start(&Config::default().node_ports_in(&["172.18.0.0/24"]));
+    scenario.apply(objects());
+    let change = |verb: &str| {
+        scenario.node().run(|| {
+            topology::ip_batch(&format!(
+                "addr {verb} 172.18.0.77/24 dev eth0\naddr {verb} {}/64 dev eth0 nodad\n",
+                plan::ip(Family::V6, "172.18.0.77")
+            ));
+        });
+    };
+    let becomes = |served: bool| {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        for family in Family::BOTH {
+            // While the address is nobody's, packets to it may find no neighbour: anything but an answer.
+            while matches!(scenario.try_send(From::Client, family, "172.18.0.77:30080"), Seen::Dnat { .. })
+                != served
+            {
+                assert!(Instant::now() < deadline, "served: {}, though it should not be so", !served);
+            }
+        }
+    };
+    becomes(false);
+    change("add");
+    becomes(true);
+    change("del");
+    becomes(false);
 }

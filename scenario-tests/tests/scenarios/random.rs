@@ -64,7 +64,7 @@ fn endpoint(rng: &mut Rng, address: &'static str, hinted: bool) -> Endpoint {
 }
 
 /// Service `n` and its slices.
-fn objects(rng: &mut Rng, n: u8) -> Vec<Objects> {
+pub(crate) fn objects(rng: &mut Rng, n: u8) -> Vec<Objects> {
     let name = format!("s{n}");
     let mut service = service(&name).ip(&format!("10.96.0.{n}"));
     let protocols = ["TCP", "UDP", "SCTP"];

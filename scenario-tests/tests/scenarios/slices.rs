@@ -110,3 +110,20 @@ fn a_service_changes() {
         case("no NodePort", From::Client, "node:30011", PASS),
     ]);
 }
+
+/// Addresses are compared as addresses: leading zeros do not make another endpoint.
+#[test]
+fn leading_zeros() {
+    let mut scenario = Scenario::start(&Config::default());
+    let mut odd = slice("odd", "web").tcp("http", 8080).with([at("pod-a").terminating()]).build();
+    odd[0]["endpoints"][0]["addresses"][0] = "010.244.001.010".into();
+    odd[1]["endpoints"][0]["addresses"][0] = "fd00:0010:0244:0001:0::010".into();
+    scenario.apply([
+        service("web").ip("10.96.0.10").tcp("http", 80).build(),
+        odd,
+        slice("even", "web").tcp("http", 8080).with([at("pod-a")]).build(),
+    ]);
+    let text = scenario.files().render(scenario.node());
+    assert!(!text.contains("pick-2"), "two endpoints were made of one:\n{text}");
+    scenario.check(&[case("one endpoint", From::PodB, "10.96.0.10:80", dnat(&["pod-a:8080"]))]);
+}

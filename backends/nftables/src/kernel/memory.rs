@@ -125,7 +125,7 @@ impl Kernel for MemoryKernel {
             self.unstable_reads -= 1;
             return Err(ReadError::Unstable);
         }
-        Ok(Snapshot { generation: self.generation, table: self.contents(family) })
+        Ok(Snapshot { generation: Some(self.generation), table: self.contents(family) })
     }
 
     fn generation(&mut self) -> Result<u32, ReadError> {

@@ -19,7 +19,7 @@ pub trait Kernel {
     /// Applies a batch, all or nothing.
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError>;
 
-    /// Reads one family's table as of one generation.
+    /// Reads one family's table, as of one generation where others leave time for it.
     fn read(&mut self, family: Family) -> Result<Snapshot, ReadError>;
 
     /// The generation of the whole ruleset: every batch of anybody's that changes something counts one up.
@@ -101,8 +101,8 @@ pub struct SetState {
 /// One family's table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// the generation of the whole ruleset
-    pub generation: u32,
+    /// the generation of the whole ruleset; None when others change theirs so fast that none can be named
+    pub generation: Option<u32>,
     /// our table, if it is there
     pub table: Option<TableState>,
 }

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod encode;
+mod expressions;
 mod objects;
 mod read;
 mod socket;
@@ -25,8 +26,10 @@ use crate::kernel::{CommitError, Kernel, ReadError, Refusal, Snapshot};
 const ERROR_OFFSET: u16 = 2;
 /// Before ERESTART had a name for user space (linux/errno.h).
 const ERESTART: i32 = 85;
-/// How often a dump that others disturbed is begun anew.
-const READ_ATTEMPTS: usize = 20;
+/// How often a reading that others disturbed is begun anew.
+const READ_ATTEMPTS: usize = 50;
+/// After so many, two readings that agree are good enough.
+const QUIET_ATTEMPTS: usize = 3;
 
 /// nf_tables through netlink. It acts in the network namespace of the thread that opened it.
 pub struct Netlink {
@@ -34,6 +37,8 @@ pub struct Netlink {
     sequence: u32,
     /// reused, so that small batches allocate nothing
     spare: Encoder,
+    /// somebody changed the ruleset during a dump (NLM_F_DUMP_INTR)
+    is_disturbed: bool,
 }
 
 /// A batch in the kernel's bytes, ready to be sent.
@@ -54,7 +59,7 @@ impl Prepared {
 impl Netlink {
     /// Opens a socket. Programming needs CAP_NET_ADMIN, which the kernel asks for at the first batch.
     pub fn open() -> io::Result<Self> {
-        Ok(Netlink { socket: Socket::open()?, sequence: 0, spare: Encoder::default() })
+        Ok(Netlink { socket: Socket::open()?, sequence: 0, spare: Encoder::default(), is_disturbed: false })
     }
 
     /// Turns a batch into bytes. Committing is preparing and sending.
@@ -136,17 +141,25 @@ impl Kernel for Netlink {
     }
 
     fn read(&mut self, family: Family) -> Result<Snapshot, ReadError> {
-        for _ in 0..READ_ATTEMPTS {
-            let before = self.generation()?;
-            match read::table(self, family) {
-                Ok(table) => {
-                    if self.generation()? == before {
-                        return Ok(Snapshot { generation: before, table });
-                    }
-                }
-                Err(ReadError::Unstable) => {}
+        let mut before_that = None;
+        for attempt in 0..READ_ATTEMPTS {
+            let generation = self.generation()?;
+            self.is_disturbed = false;
+            let table = match read::table(self, family) {
+                Ok(table) => table,
+                Err(ReadError::Unstable) => continue,
                 Err(error) => return Err(error),
+            };
+            self.is_disturbed |= self.generation()? != generation;
+            if !self.is_disturbed {
+                return Ok(Snapshot { generation: Some(generation), table });
             }
+            // Others change their tables without a pause. What reads the same twice is not what they change.
+            let table = Some(table);
+            if attempt >= QUIET_ATTEMPTS && table == before_that {
+                return Ok(Snapshot { generation: None, table: table.flatten() });
+            }
+            before_that = table;
         }
         Err(ReadError::Unstable)
     }

@@ -210,7 +210,6 @@ impl Netlink {
         writer.end_message(open);
         self.socket.send(&writer.bytes)?;
         let dump = flags & libc::NLM_F_DUMP as u16 != 0;
-        let mut interrupted = false;
         loop {
             let datagram = match self.socket.receive() {
                 Ok(datagram) => datagram,
@@ -219,9 +218,9 @@ impl Netlink {
                 Err(error) => return Err(ReadError::Io(error)),
             };
             for message in messages(datagram).filter(|message| message.sequence == sequence) {
-                interrupted |= message.flags & INTERRUPTED != 0;
+                self.is_disturbed |= message.flags & INTERRUPTED != 0;
                 if i32::from(message.kind) == libc::NLMSG_DONE {
-                    return if interrupted { Err(ReadError::Unstable) } else { Ok(()) };
+                    return Ok(());
                 }
                 if let Some(answer) = Answer::of(&message) {
                     return failed(answer.errno);

@@ -130,7 +130,7 @@ fn typeof_field(field: Field, family: Family) -> Vec<u8> {
     // nft's header fields: IPHDR_SADDR, IPHDR_DADDR; IP6HDR_SADDR, IP6HDR_DADDR; THDR_DPORT
     let (header, saddr, daddr) = match family {
         Family::V4 => (IP, 11, 12),
-        Family::V6 => (IP6, 7, 8),
+        Family::V6 => (IP6, 8, 9),
     };
     match field {
         Field::Saddr => typeof_expr(etype::PAYLOAD, &numbers(&[header, saddr])),
@@ -183,6 +183,13 @@ mod tests {
                   0114 0004 07000000 010c 0004 0b000000 0104 02000000
              0604 00000000");
         assert_eq!(bytes, expected);
+    }
+
+    /// … and for the set `typeof ip6 daddr`.
+    #[test]
+    fn an_ipv6_address_as_nft_writes_it() {
+        let bytes = of_set(&Set::ClusterIps.declaration(Family::V6), Family::V6);
+        assert_eq!(bytes, hex("0004 02000000 0314 0004 07000000 010c 0004 0d000000 0104 09000000"));
     }
 
     #[test]

@@ -1,0 +1,312 @@
+//! Keeps the kernel equal to a service table.
+//!
+//! * **Sync**: read our table back, say what it should be with everything left in its place where it can be,
+//!   write the difference in one batch that is valid only for the generation that was read.
+//! * **Apply**: write a change's own elements, without reading.
+//! * Whatever goes wrong, the next step is a sync: what the kernel has is then known again.
+//!
+//! An element that the kernel refuses is quarantined with its frontend, reported, and tried again later; the
+//! rest goes on. What a quarantined frontend has in the kernel stays.
+
+mod plan;
+mod report;
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use kube_verdict_table::{Change, Family, PerFamily, ServicePortName, ServiceTable};
+
+use crate::batch::{Batch, Op};
+use crate::kernel::{CommitError, Kernel, Refusal};
+use crate::state::State;
+use plan::{Plan, with_unknown};
+pub(crate) use plan::{context, shared_edits};
+use report::unsupported;
+pub use report::{Culprit, Error, Refused, Report};
+
+/// How often a sync is begun anew because others change the ruleset under it, before it goes without the
+/// check of the generation.
+const STALE_ATTEMPTS: usize = 5;
+/// How often a sync is begun anew for any reason.
+const ATTEMPTS: usize = 200;
+/// First and longest time in quarantine.
+const QUARANTINE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// What the backend must know beside the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// the packet mark's bit for masquerading, as a mask (reference §4.1: bit 14)
+    pub masquerade_mark: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Quarantined {
+    until: Instant,
+    attempts: u32,
+}
+
+/// The backend.
+pub struct Nftables<K> {
+    kernel: K,
+    options: Options,
+    /// None: what the kernel has is not known
+    states: PerFamily<Option<State>>,
+    quarantine: HashMap<Culprit, Quarantined>,
+    /// frontends that the kernel has and the table does not know stay
+    keep_unknown: bool,
+    /// the generation that the ruleset has if nobody else changed it since we looked
+    expected: Option<u32>,
+}
+
+impl<K: Kernel> Nftables<K> {
+    /// A backend that knows nothing yet of its kernel.
+    pub fn new(kernel: K, options: Options) -> Self {
+        Nftables {
+            kernel,
+            options,
+            states: PerFamily::default(),
+            quarantine: HashMap::new(),
+            keep_unknown: false,
+            expected: None,
+        }
+    }
+
+    /// The kernel it writes to.
+    pub fn kernel_mut(&mut self) -> &mut K {
+        &mut self.kernel
+    }
+
+    /// Forgets what the kernel holds: the next step reads it back.
+    pub fn distrust(&mut self, family: Family) {
+        self.states[family] = None;
+    }
+
+    /// Whether frontends that the kernel has and the table does not know are left alone, from the next sync
+    /// on: for a table that is known to lack some. Says whether that is news; when they are no longer to be
+    /// kept, the next [`Nftables::verify`] removes them.
+    pub fn keep_unknown(&mut self, keep: bool) -> bool {
+        let is_news = std::mem::replace(&mut self.keep_unknown, keep) != keep;
+        if is_news {
+            self.expected = None;
+        }
+        is_news
+    }
+
+    /// When something in quarantine is due for another try, by [`Nftables::sync`].
+    pub fn next_retry(&self) -> Option<Instant> {
+        self.quarantine.values().map(|quarantined| quarantined.until).min()
+    }
+
+    /// Compares the kernel with the table if anybody else has changed the ruleset, and mends what differs.
+    /// Returns None when nobody has.
+    pub fn verify(&mut self, table: &ServiceTable, now: Instant) -> Option<Result<Report, Vec<Error>>> {
+        let generation = self.kernel.generation().ok();
+        if generation.is_some() && generation == self.expected {
+            return None;
+        }
+        self.expected = generation;
+        Some(self.sync(table, now))
+    }
+
+    /// Commits a batch and counts it as ours.
+    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        self.kernel.commit(batch)?;
+        // The kernel's counter skips 0.
+        self.expected = self.expected.map(|expected| expected.checked_add(1).unwrap_or(1));
+        Ok(())
+    }
+
+    /// Makes the kernel equal to the table, whatever it holds now.
+    pub fn sync(&mut self, table: &ServiceTable, now: Instant) -> Result<Report, Vec<Error>> {
+        self.each_family(|backend, family, report| backend.sync_family(table, family, now, report))
+    }
+
+    /// Makes the kernel equal to the table, which has just undergone this change.
+    pub fn apply(
+        &mut self,
+        table: &ServiceTable,
+        change: &Change,
+        now: Instant,
+    ) -> Result<Report, Vec<Error>> {
+        for changed in &change.frontends {
+            if self.quarantine.remove(&Culprit::Frontend(changed.frontend)).is_some() {
+                self.states[changed.frontend.family()] = None;
+            }
+        }
+        self.each_family(|backend, family, report| match backend.states[family].is_some() {
+            true => backend.apply_to_family(table, change, family, now, report),
+            false => backend.sync_family(table, family, now, report),
+        })
+    }
+
+    /// Removes chains that nothing uses any more. Kernels before 6.2 release a chain some time after the last
+    /// element that named it is gone, so this comes a while after the change; what the kernel refuses stays
+    /// until a later call.
+    pub fn collect_garbage(&mut self) -> Report {
+        let mut report = Report::default();
+        for family in Family::BOTH {
+            let Some(state) = &mut self.states[family] else { continue };
+            let batch = state.collect_garbage();
+            if batch.is_empty() {
+                continue;
+            }
+            match self.commit(&batch) {
+                Ok(()) => report.count(&batch),
+                Err(_) => self.states[family] = None,
+            }
+        }
+        report
+    }
+
+    fn each_family(
+        &mut self,
+        mut step: impl FnMut(&mut Self, Family, &mut Report) -> Result<(), Error>,
+    ) -> Result<Report, Vec<Error>> {
+        let mut report = Report::default();
+        let mut errors = Vec::new();
+        for family in Family::BOTH {
+            if let Err(error) = step(self, family, &mut report) {
+                self.states[family] = None;
+                errors.push(error);
+            }
+        }
+        if errors.is_empty() { Ok(report) } else { Err(errors) }
+    }
+
+    fn apply_to_family(
+        &mut self,
+        table: &ServiceTable,
+        change: &Change,
+        family: Family,
+        now: Instant,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let Some(state) = &mut self.states[family] else { return Ok(()) };
+        let context = context(table, family, self.options);
+        let mut ops = if *state.context() == context { Vec::new() } else { state.set_context(context) };
+        let fates = change
+            .frontends
+            .iter()
+            .filter(|changed| changed.frontend.family() == family)
+            .map(|changed| (changed.frontend, changed.fate.as_ref()));
+        let mut edits = state.set_fates(fates, &HashMap::new());
+        shared_edits(change, family, state, &mut edits);
+        let batch = state.batch(edits);
+        ops.extend(batch.ops);
+        let batch = Batch { ops, ..Batch::new(family) };
+        if batch.is_empty() {
+            return Ok(());
+        }
+        match self.commit(&batch) {
+            Ok(()) => {
+                report.count(&batch);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::debug!(%family, %error, "a change did not go through; comparing the whole table");
+                self.sync_family(table, family, now, report)
+            }
+        }
+    }
+
+    fn sync_family(
+        &mut self,
+        table: &ServiceTable,
+        family: Family,
+        now: Instant,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        self.states[family] = None;
+        self.quarantine.retain(|culprit, _| still_wanted(culprit, table));
+        for attempt in 0..ATTEMPTS {
+            let snapshot = self.kernel.read(family).map_err(|error| Error::read(family, error))?;
+            let out: BTreeSet<Culprit> = self
+                .quarantine
+                .iter()
+                .filter(|(_, quarantined)| now < quarantined.until)
+                .map(|(culprit, _)| *culprit)
+                .collect();
+            let found = snapshot.table.as_ref().map_or(&[][..], |found| &found.elements);
+            let out = if self.keep_unknown { with_unknown(out, found, table) } else { out };
+            let plan = Plan::new(table, context(table, family, self.options), snapshot.table, &out);
+            let mut batch = plan.batch;
+            batch.generation = snapshot.generation.filter(|_| attempt < STALE_ATTEMPTS);
+            let outcome = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
+            match outcome {
+                Ok(()) => {
+                    if !batch.is_empty() {
+                        report.count(&batch);
+                    }
+                    self.quarantine.retain(|_, quarantined| now < quarantined.until);
+                    self.remove_strays(&plan.strays, report);
+                    self.states[family] = Some(plan.state);
+                    report.synced.push(family);
+                    return Ok(());
+                }
+                Err(CommitError::Stale | CommitError::Lost) => {}
+                Err(CommitError::Refused(refusals)) => self.blame(table, &batch, &refusals, now, report)?,
+                Err(error) => return Err(Error::commit(family, error)),
+            }
+        }
+        Err(Error::commit(family, CommitError::Stale))
+    }
+
+    /// Quarantines what was refused; a refusal of the constant rules is the caller's.
+    fn blame(
+        &mut self,
+        table: &ServiceTable,
+        batch: &Batch,
+        refusals: &[Refusal],
+        now: Instant,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        for Refusal { op, errno } in refusals {
+            match &batch.ops[*op] {
+                Op::Add(element) | Op::Remove(element) => {
+                    let culprit = Culprit::of(element);
+                    let attempts =
+                        self.quarantine.get(&culprit).map_or(0, |quarantined| quarantined.attempts);
+                    let retry_in = (QUARANTINE.0 * 2u32.saturating_pow(attempts.min(20))).min(QUARANTINE.1);
+                    let quarantined = Quarantined { until: now + retry_in, attempts: attempts + 1 };
+                    self.quarantine.insert(culprit, quarantined);
+                    report.refused.push(Refused {
+                        culprit,
+                        service: owner(&culprit, table),
+                        operation: format!("{:?}", batch.ops[*op]),
+                        errno: *errno,
+                        retry_in,
+                    });
+                }
+                // Gone meanwhile; the next reading tells.
+                Op::RemoveForeign(_) => {}
+                op => return Err(unsupported(op, batch.family, *errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Chains and sets in our table that are not ours, or no longer: best effort.
+    fn remove_strays(&mut self, strays: &Batch, report: &mut Report) {
+        if strays.is_empty() {
+            return;
+        }
+        match self.commit(strays) {
+            Ok(()) => report.count(strays),
+            Err(error) => tracing::debug!(%error, "left-over chains or sets stay for now"),
+        }
+    }
+}
+
+fn still_wanted(culprit: &Culprit, table: &ServiceTable) -> bool {
+    match culprit {
+        Culprit::Frontend(frontend) => table.fate(frontend).is_some(),
+        Culprit::Element(_) => true,
+    }
+}
+
+fn owner(culprit: &Culprit, table: &ServiceTable) -> Option<ServicePortName> {
+    match culprit {
+        Culprit::Frontend(frontend) => table.fate(frontend).map(|fate| ServicePortName::clone(&fate.service)),
+        Culprit::Element(_) => None,
+    }
+}

@@ -1,0 +1,221 @@
+//! What a sync is about to do: the state that a table asks for, and the batch that leads there from what the
+//! kernel has.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use kube_verdict_table::{Backend, Change, Family, Frontend, NodePortAddresses, Protocol, ServiceTable};
+
+use super::{Culprit, Options};
+use crate::batch::{Batch, Op};
+use crate::bytecode::compile;
+use crate::kernel::{SetState, TableState};
+use crate::layout::{Chain, Context, Element, Programme, Scope, Set, comment};
+use crate::state::{Edits, State, hairpin};
+
+/// What a sync is about to do.
+pub(super) struct Plan {
+    /// what the kernel holds afterwards
+    pub(super) state: State,
+    /// the way there
+    pub(super) batch: Batch,
+    /// chains and sets that are not ours, or no longer
+    pub(super) strays: Batch,
+}
+
+impl Plan {
+    /// `out` is left as the kernel has it.
+    pub(super) fn new(
+        table: &ServiceTable,
+        context: Context,
+        found: Option<TableState>,
+        out: &BTreeSet<Culprit>,
+    ) -> Self {
+        let family = context.family;
+        let mut state = State::new(context);
+        let found = found.map(|mut found| {
+            found.elements.sort_unstable();
+            found
+        });
+        let elements = found.as_ref().map_or(&[][..], |found| &found.elements);
+        let hints = hints(elements);
+        for element in elements {
+            if let Element::AffinityId(frontend, number) = element
+                && let Some(fate) = table.fate(frontend)
+                && fate.affinity.is_some()
+            {
+                state.adopt_number(&fate.service, *number);
+            }
+        }
+        let of_family = table.frontends().filter(|(frontend, _)| frontend.family() == family);
+        let wanted = of_family.filter(|(frontend, _)| !out.contains(&Culprit::Frontend(**frontend)));
+        let mut edits = state.set_fates(wanted.map(|(frontend, fate)| (*frontend, Some(fate))), &hints);
+        shared_edits(&table.everything(), family, &mut state, &mut edits);
+        edits.retain(|element| !out.contains(&Culprit::of(element)));
+        let kept = elements.iter().filter(|element| out.contains(&Culprit::of(element)));
+        kept.for_each(|element| state.keep(element));
+        match found {
+            Some(found) if compatible(&found, family) => Plan::difference(state, edits, &found, out),
+            found => Plan::anew(state, edits, found.is_some()),
+        }
+    }
+
+    /// There is no table, or one of another layout: replace it as a whole.
+    fn anew(mut state: State, edits: Edits, replace: bool) -> Self {
+        let family = state.context().family;
+        let contents = state.batch(edits);
+        let mut batch = Batch::new(family);
+        if replace {
+            batch.ops.push(Op::DeleteTable);
+        }
+        batch.ops.push(Op::AddTable);
+        batch.ops.extend(state.sets().into_iter().map(Op::AddSet));
+        state.add_chains(&state.chains().iter().copied().collect::<Vec<_>>(), &mut batch);
+        batch.ops.extend(contents.ops.into_iter().filter(|op| matches!(op, Op::Add(_))));
+        Plan { state, batch, strays: Batch::new(family) }
+    }
+
+    /// What `found` lacks and has too much of.
+    fn difference(mut state: State, edits: Edits, found: &TableState, out: &BTreeSet<Culprit>) -> Self {
+        let family = state.context().family;
+        let mut wanted = edits.added();
+        state.batch(edits);
+        let mut batch = Batch::new(family);
+        let sets = state.sets();
+        batch.ops.extend(
+            sets.iter().filter(|set| !found.sets.contains_key(set.name())).map(|set| Op::AddSet(*set)),
+        );
+        let missing: Vec<Chain> = state
+            .chains()
+            .iter()
+            .copied()
+            .filter(|chain| !found.chains.contains_key(&chain.to_string()))
+            .collect();
+        state.add_chains(&missing, &mut batch);
+        for chain in state.chains() {
+            if let Some(there) = found.chains.get(&chain.to_string()) {
+                let rules =
+                    chain.rules(state.context()).iter().map(|rule| compile(rule, family)).collect::<Vec<_>>();
+                if there.rules != rules {
+                    batch.ops.extend(state.rewrite(*chain));
+                }
+            }
+        }
+        wanted.sort_unstable();
+        let too_much = found
+            .elements
+            .iter()
+            .filter(|element| wanted.binary_search(element).is_err() && !out.contains(&Culprit::of(element)));
+        let missing = wanted.iter().filter(|element| found.elements.binary_search(element).is_err());
+        let foreign = found.foreign.iter().cloned().map(Op::RemoveForeign);
+        let edits = too_much.copied().map(Op::Remove).chain(missing.copied().map(Op::Add));
+        let mut edits: Vec<Op> = foreign.chain(edits).collect();
+        edits.sort_by_key(|op| match op {
+            Op::Add(element) => (true, Some(element.set())),
+            Op::Remove(element) => (false, Some(element.set())),
+            _ => (false, None),
+        });
+        batch.ops.extend(edits);
+        let strays = strays(&state, &sets, found);
+        Plan { state, batch, strays }
+    }
+}
+
+fn strays(state: &State, sets: &[Set], found: &TableState) -> Batch {
+    let mut strays = Batch::new(state.context().family);
+    let ours: BTreeSet<String> = state.chains().iter().map(Chain::to_string).collect();
+    let chains: Vec<&String> = found.chains.keys().filter(|name| !ours.contains(*name)).collect();
+    strays.ops.extend(chains.iter().map(|name| Op::FlushChain((*name).clone())));
+    strays.ops.extend(chains.iter().map(|name| Op::DeleteChain((*name).clone())));
+    let foreign = found.sets.keys().filter(|name| !sets.iter().any(|set| set.name() == name.as_str()));
+    strays.ops.extend(foreign.map(|name| Op::DeleteSet(name.clone())));
+    strays
+}
+
+/// Whether a table's sets and base chains can stay; the rest can be mended in place.
+fn compatible(found: &TableState, family: Family) -> bool {
+    let sets = found
+        .sets
+        .iter()
+        .all(|(name, state)| Set::named(name).is_none_or(|set| SetState::of(set, family) == *state));
+    let chains = found.chains.iter().all(|(name, state)| {
+        name.parse::<Chain>().is_ok_and(|chain| state.hooks_like(chain.base())) || state.base.is_none()
+    });
+    found.comment.as_deref() == Some(&comment()) && sets && chains
+}
+
+/// The slots that elements (sorted) show.
+fn hints(elements: &[Element]) -> HashMap<Frontend, Programme> {
+    let mut slots: HashMap<Frontend, PerScope> = HashMap::new();
+    for element in elements {
+        if let Element::Slot(frontend, scope, slot, backend) = element {
+            let slots = slots.entry(*frontend).or_default();
+            let slots = if *scope == Scope::Cluster { &mut slots.0 } else { &mut slots.1 };
+            if usize::try_from(*slot) == Ok(slots.len()) {
+                slots.push(*backend);
+            }
+        }
+    }
+    slots
+        .into_iter()
+        .map(|(frontend, (cluster, local))| (frontend, Programme::of_slots(cluster, local)))
+        .collect()
+}
+
+type PerScope = (Vec<Backend>, Vec<Backend>);
+
+/// What the rules depend on beside the services.
+pub(crate) fn context(table: &ServiceTable, family: Family, options: Options) -> Context {
+    let node_ports = &table.node().node_port_addresses[family];
+    Context {
+        family,
+        masquerade_mark: options.masquerade_mark,
+        detector: table.settings().detector[family].clone(),
+        node_ports_anywhere: *node_ports == NodePortAddresses::AnyLocal,
+        service_cidrs: table.service_cidrs().iter().copied().filter(|cidr| cidr.family() == family).collect(),
+    }
+}
+
+/// The edits of elements that are no frontend's.
+pub(crate) fn shared_edits(change: &Change, family: Family, state: &mut State, edits: &mut Edits) {
+    let of_family = |ip: &&IpAddr| Family::of(**ip) == family;
+    change.cluster_ips.removed.iter().filter(of_family).for_each(|ip| edits.remove(Element::ClusterIp(*ip)));
+    change.cluster_ips.added.iter().filter(of_family).for_each(|ip| edits.add(Element::ClusterIp(*ip)));
+    let hairpins = |endpoints: &[(Protocol, Backend)]| {
+        let of_family = endpoints.iter().filter(|(_, backend)| Family::of(backend.ip) == family);
+        of_family.map(hairpin).collect::<Vec<_>>()
+    };
+    hairpins(&change.hairpins.removed).into_iter().for_each(|element| edits.remove(element));
+    hairpins(&change.hairpins.added).into_iter().for_each(|element| edits.add(element));
+    if let Some(addresses) = &change.node_port_addresses {
+        let wanted = match &addresses[family] {
+            NodePortAddresses::AnyLocal => BTreeSet::new(),
+            NodePortAddresses::Only(addresses) => addresses.iter().filter(of_family).copied().collect(),
+        };
+        state.set_node_port_addresses(wanted, edits);
+    }
+}
+
+/// Adds what the kernel has and the table does not know: frontends, and what they share.
+pub(super) fn with_unknown(
+    mut out: BTreeSet<Culprit>,
+    found: &[Element],
+    table: &ServiceTable,
+) -> BTreeSet<Culprit> {
+    let known_numbers: BTreeSet<u32> = found
+        .iter()
+        .filter_map(|element| match element {
+            Element::AffinityId(frontend, number) => table.fate(frontend).map(|_| *number),
+            _ => None,
+        })
+        .collect();
+    let unknown = found.iter().filter(|element| match element {
+        Element::ClusterIp(ip) => !table.is_cluster_ip(*ip),
+        Element::Hairpin(protocol, backend) => !table.is_hairpin(*protocol, *backend),
+        Element::AffinityTimeout(number, _) => !known_numbers.contains(number),
+        Element::NodePortAddress(_) => false,
+        element => element.frontend().is_some_and(|frontend| table.fate(&frontend).is_none()),
+    });
+    out.extend(unknown.map(Culprit::of));
+    out
+}

@@ -1,0 +1,36 @@
+//! What the machine must have. A test that cannot run fails and says why: a test that is skipped without a word
+//! proves nothing and looks like one that does.
+
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::kernel;
+use crate::netns::Netns;
+
+/// Fails with what is missing, if anything is.
+///
+/// # Panics
+/// When the tests cannot run here.
+pub fn check() {
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    if let Some(missing) = MISSING.get_or_init(missing) {
+        panic!("the scenario tests cannot run here: {missing}");
+    }
+}
+
+fn missing() -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("they make network namespaces and must run as root".to_owned());
+    }
+    for (program, flag, package) in [("ip", "-V", "iproute2"), ("nft", "-v", "nftables")] {
+        if Command::new(program).arg(flag).output().is_err() {
+            return Some(format!("there is no program {program:?}: install the package {package}"));
+        }
+    }
+    let netns = Netns::new();
+    let ruleset =
+        "table ip probe { chain c { type nat hook prerouting priority 0;\nct state new reject\n}\n}\n";
+    kernel::nft(&netns, &["-f", "-"], ruleset).err().map(|error| {
+        format!("this kernel does not take a small nftables ruleset; it needs nf_tables with nat, conntrack and reject: {error}")
+    })
+}
