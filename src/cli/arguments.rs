@@ -35,24 +35,24 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 pub(super) struct Sources {
     /// Directory of Service, EndpointSlice, Node and ServiceCIDR manifests (*.yaml, *.yml, *.json)
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, display_order = 10)]
     manifests: Option<PathBuf>,
     /// KubeProxyConfiguration file (kubeproxy.config.k8s.io/v1alpha1)
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, display_order = 11)]
     config: Option<PathBuf>,
     /// This node's name, as EndpointSlices spell it [default: hostnameOverride of the file, or the host's name]
-    #[arg(long, value_name = "NAME", global = true)]
+    #[arg(long, value_name = "NAME", global = true, display_order = 12)]
     hostname_override: Option<String>,
 }
 
 /// What is logged, and how.
 #[derive(Debug, Args)]
 pub(super) struct Log {
-    /// Log more: 0 to 3 as usual, 4 and above everything that happens, 6 and above every detail
-    #[arg(short = 'v', long = "v", value_name = "LEVEL", global = true, action = ArgAction::Set)]
+    /// Log more: 0 to 3 what matters, 4 and above everything that happens, 6 and above every detail
+    #[arg(short = 'v', long = "v", value_name = "LEVEL", global = true, display_order = 13, action = ArgAction::Set)]
     pub(super) verbosity: Option<u32>,
     /// How log lines are written
-    #[arg(long, value_name = "FORMAT", global = true, value_enum)]
+    #[arg(long, value_name = "FORMAT", global = true, display_order = 14, value_enum)]
     pub(super) logging_format: Option<Format>,
 }
 
@@ -76,15 +76,15 @@ pub(super) enum Command {
 /// Which packet is meant.
 #[derive(Debug, Args)]
 pub(super) struct Question {
+    /// Destination, such as 10.96.0.1:80, [fd00::1]:53/UDP
+    #[arg(long, value_name = "IP:PORT[/PROTO]")]
+    pub(super) to: Destination,
     /// Source address [default: somewhere that is neither a pod nor this node]
     #[arg(long, value_name = "IP")]
     pub(super) from: Option<IpAddr>,
     /// The interface that the packet arrives on, for detectors that tell pods by it
     #[arg(long, value_name = "IF")]
     pub(super) in_interface: Option<String>,
-    /// Destination, such as 10.96.0.1:80, [fd00::1]:53/UDP
-    #[arg(long, value_name = "IP:PORT[/PROTO]")]
-    pub(super) to: Destination,
     /// How to print the answer
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,

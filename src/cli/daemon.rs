@@ -7,7 +7,7 @@ use kube_verdict_table::ServiceTable;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::{Log, Sources};
-use super::{Failure, logging, table};
+use super::{Failure, kernel, logging, table};
 use crate::config::{self, Effective};
 use crate::feed::Feed;
 use crate::memory;
@@ -18,11 +18,11 @@ use crate::source::manifests::{Directory, follow};
 /// Runs until it is told to stop.
 pub(super) fn run(sources: &Sources, log: &Log) -> Result<(), Failure> {
     let manifests = sources.manifests();
-    let loaded = config::load(&sources.flags()).inspect_err(|_| logging::start(log, None))?;
-    logging::start(log, Some(&loaded));
+    let loaded = config::load(&sources.flags()).inspect_err(|_| logging::for_daemon(log, None))?;
+    logging::for_daemon(log, Some(&loaded));
     table::log_messages(&loaded);
     let directory = Directory::open(manifests)?;
-    let netlink = Netlink::open().map_err(|error| format!("cannot open a netlink socket: {error}"))?;
+    let netlink = kernel::open()?;
     // The loop has one thread: it waits for news, or for the kernel, never for both.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(directory, netlink, loaded.effective))

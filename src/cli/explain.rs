@@ -1,7 +1,5 @@
 //! `kube-verdict explain`: what happens to a packet and why, computed from the table alone.
 
-use std::io::Write;
-
 use kube_verdict_table::Packet;
 
 use super::arguments::{Output, Question, Sources};
@@ -9,8 +7,7 @@ use super::{Failure, table};
 
 /// Prints the answer.
 pub(super) fn run(sources: &Sources, question: &Question) -> Result<(), Failure> {
-    writeln!(std::io::stdout().lock(), "{}", answer(sources, question)?)?;
-    Ok(())
+    super::print(&(answer(sources, question)? + "\n"))
 }
 
 fn answer(sources: &Sources, question: &Question) -> Result<String, Failure> {

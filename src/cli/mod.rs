@@ -7,10 +7,12 @@ mod arguments;
 mod cleanup;
 mod daemon;
 mod explain;
+mod kernel;
 mod logging;
 mod render;
 mod table;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -34,21 +36,26 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Prints what a command was asked for. A reader who has seen enough (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sources = &arguments.sources;
     match &arguments.command {
         None => daemon::run(sources, &arguments.log),
-        Some(Command::Render) => {
-            logging::start(&arguments.log, None);
-            render::run(sources)
-        }
-        Some(Command::Explain(question)) => {
-            logging::start(&arguments.log, None);
-            explain::run(sources, question)
-        }
-        Some(Command::Cleanup) => {
-            logging::start(&arguments.log, None);
-            cleanup::run()
+        Some(command) => {
+            logging::for_command(&arguments.log);
+            match command {
+                Command::Render => render::run(sources),
+                Command::Explain(question) => explain::run(sources, question),
+                Command::Cleanup => cleanup::run(),
+            }
         }
     }
 }

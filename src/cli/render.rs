@@ -1,7 +1,5 @@
 //! `kube-verdict render`: the ruleset as text. Needs no root, touches no kernel table.
 
-use std::io::Write;
-
 use super::arguments::Sources;
 use super::{Failure, table};
 
@@ -12,6 +10,5 @@ pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
     let options = kube_verdict_nftables::Options { masquerade_mark: effective.masquerade_mark };
     let table = table::build(sources, effective)?;
     let text = kube_verdict_nftables::render(&table, options);
-    std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(())
+    super::print(&text)
 }

@@ -12,6 +12,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// after the last element that named it went.
 const GARBAGE: Duration = Duration::from_secs(5);
 
+/// Of how many moments one may be spent on comparing everything: the kernel's dump of a large map takes time
+/// that grows faster than the map.
+const VERIFY_SHARE: u32 = 50;
+
 /// A table and the backend that follows it.
 pub struct Reconciler<K> {
     table: ServiceTable,
@@ -109,8 +113,10 @@ impl<K: Kernel> Reconciler<K> {
         if self.verify_at > now {
             return None;
         }
-        self.verify_at = now + self.sync_period;
-        let result = self.backend.verify(&self.table, now)?;
+        let start = Instant::now();
+        let result = self.backend.verify(&self.table, now);
+        self.verify_at = now + self.sync_period.max(start.elapsed() * VERIFY_SHARE);
+        let result = result?;
         let report = self.settle(result, now)?;
         if report.operations > 0 {
             tracing::warn!(

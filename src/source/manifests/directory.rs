@@ -18,10 +18,18 @@ use crate::source::{Batch, Problem, Severity};
 
 /// Why a directory cannot be used at all. The operator has to name another, or create it.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read the manifest directory {}: {source}; create it, or name another", path.display())]
+#[error("cannot read the manifest directory {}: {source}; {}", path.display(), advice(source))]
 pub struct OpenError {
     path: PathBuf,
     source: io::Error,
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotADirectory => "name the directory that the file is in",
+        io::ErrorKind::PermissionDenied => "let this user read it, or name another",
+        _ => "create it, or name another",
+    }
 }
 
 /// A directory of manifests.

@@ -48,7 +48,7 @@ impl ServiceTable {
     fn explain_unclaimed(&self, packet: &Packet, explanation: &mut Explanation) {
         let because = &mut explanation.because;
         if let Some(fate) = self.fate(&node_port(packet)) {
-            because.push(words::node_port_not_served(packet, fate));
+            because.push(words::node_port_not_served(packet, fate, self.node()));
         }
         let prefix = self.service_cidrs().iter().find(|prefix| prefix.contains(packet.to));
         explanation.verdict = if self.node().is_local(packet.to) {

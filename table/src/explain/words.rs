@@ -7,7 +7,9 @@ use super::origin::Origin;
 use crate::fate::{
     Affinity, Choice, Fate, Frontend, FrontendKind, Masquerade, Policy, Route, Selection, Topology,
 };
-use crate::net::Cidr;
+use crate::net::{Cidr, Family};
+use crate::node::NodeState;
+use crate::node_ports::NodePortAddresses;
 
 /// `clusterIP 10.96.0.1:80/TCP`, `nodePort 30080/TCP`
 pub(super) fn frontend(frontend: &Frontend, kind: FrontendKind) -> String {
@@ -152,9 +154,19 @@ pub(super) fn dropped(fate: &Fate) -> String {
     )
 }
 
-pub(super) fn node_port_not_served(packet: &Packet, fate: &Fate) -> String {
+pub(super) fn node_port_not_served(packet: &Packet, fate: &Fate, node: &NodeState) -> String {
+    let place = match &node.node_port_addresses[Family::of(packet.to)] {
+        NodePortAddresses::AnyLocal => "which is no address of this node".to_owned(),
+        NodePortAddresses::Only(addresses) if addresses.is_empty() => {
+            "nor on any other address: nodePortAddresses matches none of this node's".to_owned()
+        }
+        NodePortAddresses::Only(addresses) => {
+            let addresses: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+            format!("only on {} (nodePortAddresses)", addresses.join(", "))
+        }
+    };
     format!(
-        "{}/{} is a nodePort of {}, but NodePorts are not served on {}.",
+        "{}/{} is a nodePort of {}, but NodePorts are not served on {}, {place}.",
         packet.port, packet.protocol, fate.service, packet.to
     )
 }
