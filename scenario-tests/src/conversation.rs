@@ -1,8 +1,10 @@
 //! An established TCP connection through a Service, which can be asked whether it still lives.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use crate::case::From;
 use crate::echo::Answer;
@@ -24,7 +26,7 @@ impl Conversation {
     pub fn open(scenario: &Scenario, from: From, family: Family, to: &str) -> Conversation {
         let to = plan::socket(family, to);
         let stream = scenario.topology().of(from.host()).run(|| {
-            TcpStream::connect_timeout(&to, Duration::from_secs(5))
+            connect(from.address(family), to)
                 .unwrap_or_else(|e| panic!("{from:?} cannot connect to {to}: {e}"))
         });
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
@@ -55,4 +57,13 @@ impl Conversation {
         let length = self.stream.read(&mut text)?;
         Answer::parse(&text[..length]).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
+}
+
+fn connect(source: Option<IpAddr>, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    socket.connect_timeout(&to.into(), Duration::from_secs(5))?;
+    Ok(socket.into())
 }

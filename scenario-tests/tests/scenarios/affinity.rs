@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use kube_verdict_scenario_tests::conversation::Conversation;
 use kube_verdict_scenario_tests::prelude::*;
 
 const EVERYWHERE: [&str; 4] = ["pod-a", "pod-b", "pod-c", "pod-d"];
@@ -164,6 +165,28 @@ fn time_without_a_new_connection_ends_it() {
     }
     std::thread::sleep(Duration::from_millis(3200));
     assert_ne!(served(&scenario, clients, to), first, "it outlives its time");
+}
+
+/// Only new connections count: a busy old one does not keep its client's backend remembered.
+#[test]
+fn established_connections_do_not_refresh_it() {
+    let mut scenario = Scenario::start(&Config::default());
+    scenario.apply([web(2).build(), ends(&EVERYWHERE)]);
+    let to = "10.96.0.10:80";
+    let mut busy: Vec<(Family, u8, Conversation)> = Vec::new();
+    for family in Family::BOTH {
+        for client in 1..=10 {
+            busy.push((family, client, Conversation::open(&scenario, From::Crowd(client), family, to)));
+        }
+    }
+    for _ in 0..13 {
+        std::thread::sleep(Duration::from_millis(300));
+        busy.iter_mut().for_each(|(_, _, conversation)| conversation.still_lives());
+    }
+    let loyal = busy.iter().all(|(family, client, conversation)| {
+        scenario.reach(From::Crowd(*client), *family, to) == conversation.backend()
+    });
+    assert!(!loyal, "every one of {} clients returned to its backend", busy.len());
 }
 
 /// The timeout may change; without affinity connections are spread again.

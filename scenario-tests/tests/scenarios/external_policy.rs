@@ -53,6 +53,12 @@ fn with_a_detector() {
             case("pods of other nodes count as pods, by clusterCIDR", From::PodD, &to, dnat(all)),
             case("the node gets the cluster's, masqueraded", From::Node, &to, snat(all)),
             case("whatever its address", From::NodeAt(plan::NODE_LINK), &to, snat(all)),
+            case(
+                "a node address among the pods' is a pod's first",
+                From::NodeAt(plan::POD_GATEWAY),
+                &to,
+                dnat(all),
+            ),
         ]);
     }
     for to in frontends(11) {
