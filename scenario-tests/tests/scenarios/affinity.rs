@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use kube_verdict_scenario_tests::conversation::Conversation;
+use kube_verdict_scenario_tests::kernel;
 use kube_verdict_scenario_tests::prelude::*;
 
 const EVERYWHERE: [&str; 4] = ["pod-a", "pod-b", "pod-c", "pod-d"];
@@ -256,4 +257,25 @@ fn a_restart_keeps_it() {
     scenario.start_daemon();
     scenario.apply([web(10800).build(), ends(&EVERYWHERE)]);
     assert_eq!(served(&scenario, 16, to), first);
+}
+
+/// A Service without affinity whose port has the number of another's NodePort: its connections are nobody's
+/// to remember.
+#[test]
+fn another_service_with_the_number_of_a_node_port() {
+    let mut scenario = Scenario::start(&Config::default());
+    let other = service("other").ip("10.96.0.11").every_protocol(30010);
+    let others = slice("other", "other").every_protocol(8080).with([at("pod-a")]).build();
+    scenario.apply([web(10800).build(), ends(&EVERYWHERE), other.build(), others]);
+    let remembered = || {
+        let words = ["list", "map", "ip", "kube-verdict", "affinity"];
+        let listing = kernel::nft(scenario.node(), &words, "").expect("the map of clients");
+        listing.matches(" expires ").count()
+    };
+    for protocol in ["tcp", "udp", "sctp"] {
+        served(&scenario, 5, &format!("10.96.0.11:30010/{protocol}"));
+    }
+    assert_eq!(remembered(), 0);
+    served(&scenario, 5, "10.96.0.10:80/tcp");
+    assert_eq!(remembered(), 5);
 }
