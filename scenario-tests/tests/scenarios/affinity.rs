@@ -257,3 +257,28 @@ fn a_restart_keeps_it() {
     scenario.apply([web(10800).build(), ends(&EVERYWHERE)]);
     assert_eq!(served(&scenario, 16, to), first);
 }
+
+/// A Service without affinity whose port happens to be the NodePort of one with affinity is no business of it,
+/// even where both have the same endpoints.
+#[test]
+fn a_port_that_is_another_services_node_port() {
+    let mut scenario = Scenario::start(&Config::default());
+    scenario.apply([
+        web(10800).build(),
+        ends(&EVERYWHERE),
+        service("other").ip("10.96.0.20").tcp("http", 30010).build(),
+        slice("other", "other").tcp("http", 8080).with([at("pod-b")]).build(),
+    ]);
+    for family in Family::BOTH {
+        for client in 1..=16 {
+            scenario.reach(From::Crowd(client), family, "10.96.0.20:30010");
+        }
+    }
+    let served = served(&scenario, 16, "node:30010");
+    for family in Family::BOTH {
+        assert!(
+            spread_over(&served, family) > 1,
+            "clients are bound by what another Service chose: {served:?}"
+        );
+    }
+}
