@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -168,9 +169,10 @@ impl Scenario {
     fn packets(&self, line: &Line<'_>) -> Vec<String> {
         let Probe { source, to, protocol, .. } = line.probe;
         let sticky = line.case.fate.sticky;
+        let _turn = sticky.then(|| self.affinity.lock().unwrap_or_else(PoisonError::into_inner));
         let patience = if line.fate == Fate::Drop { SILENCE } else { PATIENCE };
         let wanted = match &line.fate {
-            // One after the other: who asks twice at once cannot be known yet.
+            // One after the other, for the same reason.
             Fate::Dnat { .. } if sticky => 1,
             Fate::Dnat { backends, .. } => 2 * backends.len() + 2,
             _ => 2,

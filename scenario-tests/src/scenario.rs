@@ -33,6 +33,8 @@ pub struct Scenario {
     config: Value,
     objects: Objects,
     generation: u32,
+    /// held while a line with affinity is checked: who comes twice at once cannot be known yet
+    pub(crate) affinity: Mutex<()>,
 }
 
 /// How long the daemon may take to programme a change before a test fails; usually it is milliseconds.
@@ -61,6 +63,7 @@ impl Scenario {
             config,
             objects: Vec::new(),
             generation: 0,
+            affinity: Mutex::new(()),
         }
     }
 

@@ -66,4 +66,9 @@ impl Model {
     pub fn fates(&self, probe: &Probe) -> BTreeSet<Fate> {
         verdict::fates(self, probe)
     }
+
+    /// Whether the client will meet the same backend again.
+    pub fn sticky(&self, probe: &Probe) -> bool {
+        verdict::sticky(self, probe)
+    }
 }

@@ -46,6 +46,7 @@ pub(super) struct ServiceSpec {
     pub(super) external_traffic_policy: String,
     pub(super) internal_traffic_policy: String,
     pub(super) load_balancer_source_ranges: Vec<String>,
+    pub(super) session_affinity: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

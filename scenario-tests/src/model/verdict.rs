@@ -20,36 +20,16 @@ enum Kind {
 }
 
 pub(super) fn fates(model: &Model, probe: &Probe) -> BTreeSet<Fate> {
+    let claims = claims(model, probe);
+    if !claims.is_empty() {
+        return claims
+            .iter()
+            .map(|(service, port, kind)| fate_at(model, service, port, *kind, probe))
+            .collect();
+    }
     let family = Family::of(probe.to.ip());
-    let mut by_address = BTreeSet::new();
-    let mut by_node_port = BTreeSet::new();
-    let mut active_cluster_ip = false;
-    for service in &model.objects.services {
-        let Some(cluster_ip) = cluster_ip(service, family) else { continue };
-        active_cluster_ip |= cluster_ip == probe.to.ip();
-        for port in &service.spec.ports {
-            if port.protocol.as_deref().unwrap_or("TCP") != probe.protocol.name() {
-                continue;
-            }
-            for (kind, address) in addresses(service, cluster_ip, family) {
-                if SocketAddr::new(address, port.port) == probe.to {
-                    by_address.insert(fate_at(model, service, port, kind, probe));
-                }
-            }
-            if port.node_port != 0
-                && port.node_port == probe.to.port()
-                && model.accepts_node_ports(probe.to.ip())
-            {
-                by_node_port.insert(fate_at(model, service, port, Kind::NodePort, probe));
-            }
-        }
-    }
-    if !by_address.is_empty() {
-        return by_address;
-    }
-    if !by_node_port.is_empty() {
-        return by_node_port;
-    }
+    let active_cluster_ip =
+        model.objects.services.iter().any(|service| cluster_ip(service, family) == Some(probe.to.ip()));
     let in_service_cidr = model
         .objects
         .service_cidrs
@@ -61,6 +41,38 @@ pub(super) fn fates(model: &Model, probe: &Probe) -> BTreeSet<Fate> {
         (false, true) => Fate::Drop,
         (false, false) => Fate::Pass,
     }])
+}
+
+/// Whether a client keeps its backend (reference §6).
+pub(super) fn sticky(model: &Model, probe: &Probe) -> bool {
+    claims(model, probe).iter().any(|(service, _, _)| service.spec.session_affinity == "ClientIP")
+}
+
+/// The service ports that a packet is addressed to, by address or else by NodePort.
+fn claims<'a>(model: &'a Model, probe: &Probe) -> Vec<(&'a Service, &'a ServicePort, Kind)> {
+    let family = Family::of(probe.to.ip());
+    let mut by_address = Vec::new();
+    let mut by_node_port = Vec::new();
+    for service in &model.objects.services {
+        let Some(cluster_ip) = cluster_ip(service, family) else { continue };
+        for port in &service.spec.ports {
+            if port.protocol.as_deref().unwrap_or("TCP") != probe.protocol.name() {
+                continue;
+            }
+            for (kind, address) in addresses(service, cluster_ip, family) {
+                if SocketAddr::new(address, port.port) == probe.to {
+                    by_address.push((service, port, kind));
+                }
+            }
+            if port.node_port != 0
+                && port.node_port == probe.to.port()
+                && model.accepts_node_ports(probe.to.ip())
+            {
+                by_node_port.push((service, port, Kind::NodePort));
+            }
+        }
+    }
+    if by_address.is_empty() { by_node_port } else { by_address }
 }
 
 /// The ClusterIP of a family; without it the service does not exist there (reference §1.5).

@@ -16,19 +16,20 @@ fn hairpins() {
             .build(),
         slice("self", "self").every_protocol(8080).with([at("pod-a")]).build(),
         service("both").ip("10.96.0.11").tcp("http", 80).build(),
-        slice("both", "both").tcp("http", 8080).with([at("pod-a"), at("pod-b")]).build(),
+        slice("both", "both").tcp("http", 8083).with([at("pod-a"), at("pod-b")]).build(),
         service("anonymous").ip("10.96.0.12").tcp("http", 80).build(),
-        slice("anonymous", "anonymous").tcp("http", 8080).with([at("pod-a").on(None)]).build(),
+        slice("anonymous", "anonymous").tcp("http", 8081).with([at("pod-a").on(None)]).build(),
         service("internal").ip("10.96.0.13").tcp("http", 80).internal_local().build(),
-        slice("internal", "internal").tcp("http", 8080).with([at("pod-a")]).build(),
+        slice("internal", "internal").tcp("http", 8082).with([at("pod-a")]).build(),
     ]);
-    // That a hairpin is masqueraded goes without saying in every table: see the judge of fates.
+    // That a hairpin is masqueraded goes without saying in every table: see the judge of fates. Every Service has
+    // endpoints of its own: hairpins are known by address and port.
     let alone = dnat(&["pod-a:8080"]);
     let mut cases = vec![
-        case("itself or its neighbour", From::PodA, "10.96.0.11:80", dnat(&["pod-a:8080", "pod-b:8080"])),
-        case("its neighbour the same", From::PodB, "10.96.0.11:80", dnat(&["pod-a:8080", "pod-b:8080"])),
-        case("without a node name", From::PodA, "10.96.0.12:80", alone.clone()),
-        case("with internal policy Local", From::PodA, "10.96.0.13:80", alone.clone()),
+        case("itself or its neighbour", From::PodA, "10.96.0.11:80", dnat(&["pod-a:8083", "pod-b:8083"])),
+        case("its neighbour the same", From::PodB, "10.96.0.11:80", dnat(&["pod-a:8083", "pod-b:8083"])),
+        case("without a node name", From::PodA, "10.96.0.12:80", dnat(&["pod-a:8081"])),
+        case("with internal policy Local", From::PodA, "10.96.0.13:80", dnat(&["pod-a:8082"])),
     ];
     for protocol in ["tcp", "udp", "sctp"] {
         for to in ["10.96.0.10:80", "node:30010", "198.51.100.10:80"] {

@@ -100,6 +100,9 @@ pub(crate) fn objects(rng: &mut Rng, n: u8) -> Vec<Objects> {
     if rng.one_in(3) {
         service = service.internal_local();
     }
+    if rng.one_in(4) {
+        service = service.affinity(600);
+    }
     if rng.one_in(8) {
         service = service.only(rng.pick(&Family::BOTH));
     }
@@ -147,6 +150,7 @@ fn packet(rng: &mut Rng, scenario: &Scenario) -> Option<Case> {
     let fates = scenario.model().fates(&probe);
     assert_eq!(fates.len(), 1, "these Services claim nothing twice");
     let fate = fates.into_iter().next()?;
+    let sticky = scenario.model().sticky(&probe);
     if let Fate::Dnat { backends, .. } = &fate {
         // What a remote pod says to its own node's pods, itself among them (reference §4.1), is answered there.
         let neighbours = backends.iter().any(|backend| Host::of(backend.ip()) == Some(from.host()));
@@ -154,7 +158,9 @@ fn packet(rng: &mut Rng, scenario: &Scenario) -> Option<Case> {
             return None;
         }
     }
-    Some(case("random", from, &to, Expected::exactly(fate)).only(family))
+    let expected = Expected::exactly(fate);
+    let expected = if sticky { expected.sticky() } else { expected };
+    Some(case("random", from, &to, expected).only(family))
 }
 
 fn rounds(config_number: u64) {

@@ -36,13 +36,13 @@ fn duplicates() {
         service("web").ip("10.96.0.10").tcp("http", 80).build(),
         slice("a", "web").tcp("http", 8080).with([at("pod-a"), at("pod-b").terminating()]).build(),
         slice("b", "web").tcp("http", 8080).with([at("pod-a").terminating(), at("pod-b")]).build(),
-        slice("c", "web").tcp("http", 8080).with([at("pod-a"), at("pod-b").gone()]).build(),
+        slice("c", "web").tcp("http", 8080).with([at("pod-a"), at("pod-b").gone(), at("pod-c")]).build(),
     ]);
     scenario.check(&[case(
         "a terminating entry only fills a gap, in whatever order",
         From::Client,
         "10.96.0.10:80",
-        snat(&["pod-a:8080", "pod-b:8080"]),
+        snat(&["pod-a:8080", "pod-b:8080", "pod-c:8080"]),
     )]);
 }
 
