@@ -5,6 +5,7 @@
 
 mod changes;
 mod daemon;
+mod datapath;
 mod floor;
 mod manifests;
 mod stats;
@@ -33,6 +34,9 @@ struct Arguments {
     /// Endpoint changes a second in the stream
     #[arg(long, default_value_t = 2000)]
     rate: u32,
+    /// Numbers of services at which a first packet is timed; none: not at all
+    #[arg(long, value_delimiter = ',', default_value = "1,1000,10000,30000")]
+    datapath: Vec<u32>,
     /// The daemon; built beside this program unless named
     #[arg(long)]
     daemon: Option<PathBuf>,
@@ -55,10 +59,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!();
     println!("| | median | min | max |");
     println!("|---|---|---|---|");
-    let Arguments { services, endpoints, changes, rate, .. } = arguments;
+    let Arguments { services, endpoints, changes, rate, .. } = &arguments;
+    let (services, endpoints, changes, rate) = (*services, *endpoints, *changes, *rate);
     floor::measure(directory.path(), arguments.rounds)?;
     changes::measure(directory.path(), services, endpoints, changes, rate)?;
     daemon::measure(&binary, directory.path(), services, endpoints, changes)?;
+    if !arguments.datapath.is_empty() {
+        datapath::measure(arguments.rounds, &arguments.datapath)?;
+    }
     Ok(())
 }
 
