@@ -1,12 +1,12 @@
-# The two commands: `make demo` shows the thing working, `make test` runs all tests. Both install what they
-# need from Debian's packages, so they ask for root.
+# The two commands: `make demo` shows the thing working, `make test` runs all tests. Both install what they need
+# from Debian's packages when root runs them.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help packages build demo test lint bench
 
 help:
-	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic (root)"
+	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
 	@echo "make test    run all tests (root)"
 	@echo "make lint    check formatting, and clippy with warnings denied"
 	@echo "make bench   measure programming 10,000 services next to the netlink floor (root, a minute)"

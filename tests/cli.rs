@@ -326,6 +326,16 @@ fn explain_answers_as_the_contract_says() {
 }
 
 #[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, rest) = readme.split_once("```console\n$ kube-verdict ").expect("an example");
+    let (words, rest) = rest.split_once('\n').unwrap();
+    let (shown, _) = rest.split_once("```").unwrap();
+    let (printed, error) = ends(program(words).current_dir(env!("CARGO_MANIFEST_DIR")), 0);
+    assert_eq!((printed.as_str(), error.as_str()), (shown, ""));
+}
+
+#[test]
 fn explain_says_where_node_ports_are_served() {
     let (out, _) = on_this_machine(|| ends(&mut examples("explain --to 192.0.2.9:30080"), 0));
     assert!(out.contains("only on 192.0.2.1 (nodePortAddresses)"), "{out}");

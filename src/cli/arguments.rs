@@ -69,7 +69,7 @@ pub(super) enum Command {
     Render,
     /// Print what happens to a packet, and why
     Explain(Question),
-    /// Remove everything that the daemon programmed from the kernel
+    /// Remove everything that the daemon programmed from the kernel; connections to services end
     Cleanup,
 }
 

@@ -60,6 +60,9 @@ async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> 
             "until everything can be read, services that only the kernel knows of stay as they are"
         );
     }
+    if let Some(message) = feed.node().other_nodes(&first.events) {
+        tracing::warn!("{message}");
+    }
     let has_gaps = first.has_gaps;
     let mut reconciler = {
         let mut table = ServiceTable::new(feed.node().settings()?, feed.node().state());

@@ -33,6 +33,9 @@ pub(super) fn build(sources: &Sources, effective: Effective) -> Result<ServiceTa
     let Batch { events, problems, .. } = Directory::open(sources.manifests())?.load();
     problems.iter().for_each(crate::source::Problem::log);
     this.observe(&events);
+    if let Some(message) = this.other_nodes(&events) {
+        tracing::info!("{message}");
+    }
     let mut table = ServiceTable::new(this.settings()?, this.state());
     for notice in table.update(events).notices {
         tracing::warn!("{notice}");

@@ -121,9 +121,19 @@ mod the_file {
     #[test]
     fn wrong_type_is_fatal_with_its_line() {
         let text = refused("nftables:\n  masqueradeBit: \"14\"\n");
-        assert!(text.starts_with("config.yaml:4:18: nftables.masqueradeBit: invalid type"), "{text}");
+        assert!(
+            text.starts_with(
+                "config.yaml:4:18: nftables.masqueradeBit: is the text \"14\", and should be a whole number"
+            ),
+            "{text}"
+        );
         let text = refused("nodePortAddresses: primary\n");
-        assert!(text.starts_with("config.yaml:3:20: nodePortAddresses: invalid type"), "{text}");
+        assert!(
+            text.starts_with(
+                "config.yaml:3:20: nodePortAddresses: is the text \"primary\", and should be a list"
+            ),
+            "{text}"
+        );
         let text = refused("configSyncPeriod: 15\n");
         assert!(text.starts_with("config.yaml:3:19: configSyncPeriod:"), "{text}");
         let text = refused("configSyncPeriod: soon\n");

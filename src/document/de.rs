@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Expected, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::path::Path;
@@ -19,7 +19,7 @@ pub struct DecodeError {
     pub field: String,
     /// where its value stands
     pub at: Option<Position>,
-    /// `invalid type: string "http", expected u16`
+    /// `is the text "http", and should be a whole number`
     pub message: String,
 }
 
@@ -51,6 +51,48 @@ impl std::error::Error for DecodeError {}
 impl de::Error for DecodeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         DecodeError { field: String::new(), at: None, message: message.to_string() }
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::custom(format_args!(
+            "is {}, and should be {}",
+            found_in_words(found),
+            expected_in_words(expected)
+        ))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::invalid_type(found, expected)
+    }
+}
+
+/// What stands there, in the words of who wrote it.
+fn found_in_words(found: Unexpected<'_>) -> String {
+    match found {
+        Unexpected::Bool(value) => format!("the boolean {value}"),
+        Unexpected::Unsigned(value) => format!("the number {value}"),
+        Unexpected::Signed(value) => format!("the number {value}"),
+        Unexpected::Float(value) => format!("the number {value}"),
+        Unexpected::Str(text) => format!("the text {text:?}"),
+        Unexpected::Unit | Unexpected::Option => "empty".into(),
+        Unexpected::Seq => "a list".into(),
+        Unexpected::Map => "a mapping".into(),
+        other => other.to_string(),
+    }
+}
+
+/// serde names Rust's types.
+fn expected_in_words(expected: &dyn Expected) -> String {
+    let text = expected.to_string();
+    match text.as_str() {
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number".into(),
+        "f32" | "f64" => "a number".into(),
+        "a string" | "string" | "str" => "text".into(),
+        "a boolean" | "bool" => "true or false".into(),
+        "a sequence" => "a list".into(),
+        "a map" => "a mapping".into(),
+        _ if text.starts_with("struct ") => "a mapping".into(),
+        _ => text,
     }
 }
 
@@ -258,7 +300,7 @@ mod tests {
         let error = read("name: web\nports:\n- 80\n- http\n").unwrap_err();
         assert_eq!(error.field, "ports[1]");
         assert_eq!(error.at, Some(Position { line: 4, column: 3 }));
-        assert!(error.message.contains("expected u16"), "{error}");
+        assert!(error.message.contains("should be a whole number"), "{error}");
     }
 
     #[test]

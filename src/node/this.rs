@@ -63,6 +63,24 @@ impl ThisNode {
         self.object != before
     }
 
+    /// What to tell an operator who defines Nodes and none of this node's name: then nothing is local here, and
+    /// it is probably a slip.
+    pub fn other_nodes(&self, events: &[ObjectEvent]) -> Option<String> {
+        let name = |event: &ObjectEvent| match event {
+            ObjectEvent::Applied(Object::Node(node)) => Some(node.metadata.name.to_string()),
+            _ => None,
+        };
+        let names: Vec<String> = events.iter().filter_map(name).collect();
+        (self.object.is_none() && !names.is_empty()).then(|| {
+            format!(
+                "none of the Nodes in the manifests ({}) is this one, {:?}: its addresses are taken from its \
+                 interfaces; --hostname-override gives it another name",
+                names.join(", "),
+                self.name
+            )
+        })
+    }
+
     /// The interfaces are now like this.
     pub fn set_interfaces(&mut self, interfaces: Interfaces) {
         self.interfaces = interfaces;
@@ -140,6 +158,19 @@ mod tests {
             format!("apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n{body}");
         let config = config::from_text("c".as_ref(), text.as_bytes()).unwrap().effective;
         ThisNode::new("n1".into(), config, interfaces())
+    }
+
+    #[test]
+    fn nodes_of_other_names_are_worth_a_word() {
+        let mut this = this("");
+        assert_eq!(this.other_nodes(&[]), None);
+        let others = [node("n2", ""), node("n3", "")];
+        this.observe(&others);
+        let message = this.other_nodes(&others).unwrap();
+        assert!(message.contains("(n2, n3) is this one, \"n1\""), "{message}");
+        let own = [node("n1", "")];
+        this.observe(&own);
+        assert_eq!(this.other_nodes(&own), None);
     }
 
     fn node(name: &str, body: &str) -> ObjectEvent {

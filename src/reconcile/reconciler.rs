@@ -8,8 +8,8 @@ use kube_verdict_table::{NodeState, ServiceTable, Update};
 
 /// First time between two tries after a failure; it doubles up to the sync period.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long after the last change unused chains are collected. Kernels before 6.2 let go of a chain a while
-/// after the last element that named it went.
+/// How long after a change unused chains are collected. Kernels before 6.2 let go of a chain a while after the
+/// last element that named it went; what they refuse then goes later.
 const GARBAGE: Duration = Duration::from_secs(5);
 
 /// Of how many moments one may be spent on comparing everything: the kernel's dump of a large map takes time
@@ -87,7 +87,7 @@ impl<K: Kernel> Reconciler<K> {
         if update.change.is_empty() {
             return None;
         }
-        self.garbage_at = Some(now + GARBAGE);
+        self.garbage_at.get_or_insert(now + GARBAGE);
         let result = self.backend.apply(&self.table, &update.change, now);
         self.settle(result, now)
     }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use kube_verdict_table::{Cidr, Family};
 
-use crate::layout::{Detect, Field, HASH_MODULUS, HASH_SEED, Rule, Set, Statement, loopback};
+use crate::layout::{Detect, Field, HASH_SEED, OURS, Rule, Set, Statement, loopback};
 
 /// `enum nft_payload_bases`
 pub const NETWORK_HEADER: u32 = 1;
@@ -97,7 +97,7 @@ pub enum Expr {
     /// number generator
     Numgen { kind: u32, modulus: u32, slot: u32 },
     /// jhash of registers
-    Hash { from: u32, length: u32, slot: u32, modulus: u32, seed: u32 },
+    Hash { from: u32, length: u32, slot: u32, modulus: u32, seed: u32, offset: u32 },
     /// `fib … type`
     FibType { flags: u32, slot: u32 },
     /// load from the connection
@@ -159,6 +159,7 @@ impl Code {
             Statement::Dnated => {
                 self.any_bit(Expr::Ct { key: CT_STATUS, direction: None, slot: 0 }, CT_STATUS_DNAT)
             }
+            Statement::Numbered => self.any_bit(Expr::Meta { key: META_PRIORITY, slot: 0 }, OURS),
             Statement::In(key, set) => {
                 self.concat(key, 0);
                 self.exprs.push(Expr::Lookup { set: set.name().into(), slot: 0 });
@@ -308,22 +309,23 @@ impl Code {
             Field::Priority => Expr::Meta { key: META_PRIORITY, slot },
             Field::Random(modulus) => Expr::Numgen { kind: NUMGEN_RANDOM, modulus, slot },
             Field::First => Expr::Numgen { kind: NUMGEN_INCREMENTAL, modulus: 1, slot },
-            Field::HashSaddr => return self.hash(&[Field::Saddr], slot),
-            Field::HashBackend => return self.hash(&[Field::Daddr, Field::Dport], slot),
+            Field::HashSaddr => return self.hash(&[Field::Saddr], slot, u32::MAX, 0),
+            Field::HashBackend => return self.hash(&[Field::Daddr, Field::Dport], slot, OURS, OURS),
         };
         self.exprs.push(expr);
     }
 
     /// The hashed fields stand in the next 16-byte register, as nft places them.
-    fn hash(&mut self, fields: &[Field], slot: u32) {
+    fn hash(&mut self, fields: &[Field], slot: u32, modulus: u32, offset: u32) {
         let from = (slot / 4 + 1) * 4;
         let end = self.concat(fields, from);
         self.exprs.push(Expr::Hash {
             from,
             length: (end - from) * 4,
             slot,
-            modulus: HASH_MODULUS,
+            modulus,
             seed: HASH_SEED,
+            offset,
         });
     }
 

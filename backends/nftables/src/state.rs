@@ -10,7 +10,7 @@ use std::sync::Arc;
 use kube_verdict_table::{Backend, Fate, Frontend, Protocol, ServicePortName};
 
 use crate::batch::{Batch, Op};
-use crate::layout::{Chain, Context, Element, Programme, Set};
+use crate::layout::{Chain, Context, Element, OURS, Programme, Set};
 
 /// The numbers of service ports with affinity, each with its users.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +36,8 @@ impl Numbers {
         }
         let mut number = self.last;
         loop {
-            number = number.wrapping_add(1).max(1);
-            if !self.used.contains_key(&number) {
+            number = OURS | (number.wrapping_add(1) & !OURS);
+            if is_number(number) && !self.used.contains_key(&number) {
                 break;
             }
         }
@@ -47,11 +47,7 @@ impl Numbers {
 
     /// Gives the service port this number, if both are free; it is how numbers survive a restart.
     fn adopt(&mut self, service: &Arc<ServicePortName>, number: u32) {
-        if number == 0
-            || number == u32::MAX
-            || self.of.contains_key(service)
-            || self.used.contains_key(&number)
-        {
+        if !is_number(number) || self.of.contains_key(service) || self.used.contains_key(&number) {
             return;
         }
         self.last = self.last.max(number);
@@ -90,6 +86,11 @@ impl Numbers {
             self.of.remove(&used.owner);
         }
     }
+}
+
+/// Whether a service port can have this number: marked as ours, and nothing that nft has a word for.
+fn is_number(number: u32) -> bool {
+    number > OURS && number != u32::MAX
 }
 
 /// Elements to remove and to add, by set.

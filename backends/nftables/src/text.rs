@@ -6,8 +6,8 @@ use std::fmt::Write;
 use kube_verdict_table::{Backend, Family, Frontend, Protocol};
 
 use crate::layout::{
-    Chain, Context, Data, Declaration, Detect, Element, Field, HASH_MODULUS, HASH_SEED, Set, Statement,
-    TABLE, Verdict, comment, loopback,
+    Chain, Context, Data, Declaration, Detect, Element, Field, HASH_SEED, OURS, Set, Statement, TABLE,
+    Verdict, comment, loopback,
 };
 
 /// How a family's table is called in a command.
@@ -166,13 +166,14 @@ impl Text {
             Field::Priority => "meta priority".into(),
             Field::Random(slots) => format!("numgen random mod {slots}"),
             Field::First => "numgen inc mod 1".into(),
-            Field::HashSaddr => self.hash(&[Field::Saddr]),
-            Field::HashBackend => self.hash(&[Field::Daddr, Field::Dport]),
+            Field::HashSaddr => {
+                format!("jhash {} mod {} seed {HASH_SEED:#x}", self.field(Field::Saddr), u32::MAX)
+            }
+            Field::HashBackend => {
+                let backend = self.concat(&[Field::Daddr, Field::Dport]);
+                format!("jhash {backend} mod {OURS} seed {HASH_SEED:#x} offset {OURS}")
+            }
         }
-    }
-
-    fn hash(&self, fields: &[Field]) -> String {
-        format!("jhash {} mod {HASH_MODULUS} seed {HASH_SEED:#x}", self.concat(fields))
     }
 
     fn statement(&self, statement: &Statement) -> String {
@@ -198,6 +199,7 @@ impl Text {
             Statement::Marked(bit) => format!("meta mark & {bit:#010x} != 0x00000000"),
             Statement::New => "ct state new".into(),
             Statement::Dnated => "ct status dnat".into(),
+            Statement::Numbered => format!("meta priority & {} != none", handle(OURS)),
             Statement::In(key, set) => format!("{} @{}", self.concat(key), set.name()),
             Statement::Mark(bit) => format!("meta mark set meta mark | {bit:#010x}"),
             Statement::Unmark(bit) => format!("meta mark set meta mark ^ {bit:#010x}"),

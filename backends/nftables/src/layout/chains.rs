@@ -85,7 +85,7 @@ impl Chain {
             Chain::Prerouting | Chain::Output => vec![vec![Statement::Jump(Chain::Dispatch)]],
             Chain::Postrouting => postrouting(context),
             Chain::AffinityPrerouting | Chain::AffinityOutput => {
-                vec![vec![Statement::New, Statement::Dnated, Statement::Jump(Chain::Remember)]]
+                vec![vec![Statement::New, Statement::Numbered, Statement::Jump(Chain::Remember)]]
             }
             Chain::Dispatch => dispatch(context),
             Chain::NoEndpoints => vec![vec![Statement::Reject]],
@@ -202,7 +202,8 @@ fn recall(context: &Context, space: Space, scope: Scope) -> Vec<Rule> {
     ]
 }
 
-/// The test for the protocol is there for nft, which reads `ct original proto-dst` back only behind it.
+/// Only packets that came through a recall chain get here, so that another service's connection is not taken
+/// for one to a NodePort of the same number. The test for the protocol is there for nft, which reads `ct original proto-dst` back only behind it.
 fn remember() -> Vec<Rule> {
     let original = |space| match space {
         Space::Address => vec![Field::OriginalDaddr, Field::Protocol, Field::OriginalDport],
@@ -215,7 +216,8 @@ fn remember() -> Vec<Rule> {
             Statement::VerdictMap(vec![Field::Priority], Set::AffinityTimeouts),
         ]
     };
-    Space::ALL.into_iter().flat_map(|space| Protocol::ALL.map(|protocol| rule(space, protocol))).collect()
+    let rules = Space::ALL.into_iter().flat_map(|space| Protocol::ALL.map(|protocol| rule(space, protocol)));
+    rules.chain([vec![Statement::ClearNumber]]).collect()
 }
 
 /// Reference §4.1's mechanics. The bit is cleared so that encapsulations of the packet pass unchanged.

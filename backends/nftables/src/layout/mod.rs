@@ -6,7 +6,7 @@
 //! | chain | type, hook, priority | sees | does |
 //! |---|---|---|---|
 //! | `prerouting`, `output` | nat, dstnat (−100) | first packets | `dispatch`: frontend -> behaviour |
-//! | `affinity-prerouting`, `affinity-output` | filter, −99 | new, DNATed packets | remember the client's backend; only while a service wants it |
+//! | `affinity-prerouting`, `affinity-output` | filter, −99 | new packets | remember the client's backend; only while a service wants it |
 //! | `postrouting` | nat, srcnat (100) | first packets | masquerade the marked and the hairpins |
 //!
 //! Verdicts (reject, drop, source ranges) are given in the nat chains too: they see each connection's first
@@ -14,7 +14,8 @@
 //!
 //! One bit of the packet mark (`masqueradeBit`) carries the decision to masquerade from `dispatch` to
 //! `postrouting`, as in kube-proxy. The packet priority is our scratch register for affinity, between −100
-//! and −99 of one hook, on first packets of services with affinity only; it is 0 afterwards.
+//! and −99 of one hook, on first packets of services with affinity only; it is 0 afterwards. What we put there has
+//! the highest bit set, by which the chains at −99 know it.
 //!
 //! **The straddle.** A packet looks up its frontend and then a slot; between the two a batch may be committed.
 //! So every lookup chain ends in answers that hold across it: slot 0 exists as long as the frontend has
@@ -30,7 +31,7 @@ mod statement;
 pub use chains::{BaseHook, Context};
 pub use element::{Element, Verdict};
 pub use names::{Chain, Entry, Scope, Set, Space};
-pub use programme::{HASH_MODULUS, HASH_SEED, Programme};
+pub use programme::{HASH_SEED, OURS, Programme};
 pub use sets::{Data, Declaration};
 pub use statement::{Detect, Field, Rule, Statement, loopback};
 

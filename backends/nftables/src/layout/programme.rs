@@ -27,12 +27,13 @@ pub struct Programme {
     pub affinity: Option<(u32, u32)>,
 }
 
-/// The modulus of our hashes in nft; it cannot be 2^32.
-pub const HASH_MODULUS: u32 = u32::MAX;
 /// The seed of our hashes.
 pub const HASH_SEED: u32 = 1;
+/// The bit of the packet priority that says: what stands here is ours, the number of a service port or the
+/// hash of a backend. Priorities from elsewhere are small, or handles of traffic control.
+pub const OURS: u32 = 1 << 31;
 
-/// The kernel's `jhash … daddr . th dport mod 4294967295 seed 1` of a packet to this backend.
+/// The kernel's `jhash … daddr . th dport mod 2147483648 seed 1 offset 2147483648` of a packet to this backend.
 pub fn hash_backend(backend: &Backend) -> u32 {
     let mut key = [0u8; 20];
     let length = match backend.ip {
@@ -48,7 +49,7 @@ pub fn hash_backend(backend: &Backend) -> u32 {
     key[length..length + 2].copy_from_slice(&backend.port.to_be_bytes());
     let hash = jhash(&key[..length + 4], HASH_SEED);
     // reciprocal_scale() of linux/kernel.h
-    ((u64::from(hash) * u64::from(HASH_MODULUS)) >> 32) as u32
+    ((u64::from(hash) * u64::from(OURS)) >> 32) as u32 | OURS
 }
 
 impl Programme {

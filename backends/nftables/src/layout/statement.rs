@@ -29,7 +29,7 @@ pub enum Field {
     First,
     /// `jhash … saddr`: a client in 32 bits
     HashSaddr,
-    /// `jhash … daddr . th dport`: a backend in 32 bits
+    /// `jhash … daddr . th dport`: a backend in 31 bits, and the bit that says that it is ours
     HashBackend,
 }
 
@@ -76,6 +76,8 @@ pub enum Statement {
     New,
     /// `ct status dnat`
     Dnated,
+    /// `meta priority & 8000:0 != none`: [`Statement::Number`] was there
+    Numbered,
     /// `KEY @set`
     In(Vec<Field>, Set),
     /// `meta mark set meta mark | BIT`
@@ -90,7 +92,7 @@ pub enum Statement {
     Remember {
         /// what the client is remembered by
         client: Field,
-        /// milliseconds
+        /// for how long
         seconds: u32,
     },
     /// `delete @affinity { … }`

@@ -139,12 +139,13 @@ pub(super) fn expression(expr: &Expr) -> *mut sys::nftnl_expr {
             .u32(sys::NFTNL_EXPR_NG_DREG, register(*slot))
             .u32(sys::NFTNL_EXPR_NG_MODULUS, *modulus)
             .u32(sys::NFTNL_EXPR_NG_TYPE, *kind),
-        Expr::Hash { from, length, slot, modulus, seed } => Handle::alloc(c"hash")
+        Expr::Hash { from, length, slot, modulus, seed, offset } => Handle::alloc(c"hash")
             .u32(sys::NFTNL_EXPR_HASH_SREG, register(*from))
             .u32(sys::NFTNL_EXPR_HASH_DREG, register(*slot))
             .u32(sys::NFTNL_EXPR_HASH_LEN, *length)
             .u32(sys::NFTNL_EXPR_HASH_MODULUS, *modulus)
             .u32(sys::NFTNL_EXPR_HASH_SEED, *seed)
+            .u32(sys::NFTNL_EXPR_HASH_OFFSET, *offset)
             .u32(sys::NFTNL_EXPR_HASH_TYPE, 0),
         Expr::FibType { flags, slot } => Handle::alloc(c"fib")
             .u32(sys::NFTNL_EXPR_FIB_DREG, register(*slot))
@@ -246,12 +247,13 @@ pub(super) fn read_expression(handle: &Handle) -> Expr {
             modulus: handle.get_u32(sys::NFTNL_EXPR_NG_MODULUS),
             slot: at(sys::NFTNL_EXPR_NG_DREG),
         },
-        "hash" if handle.get_u32(sys::NFTNL_EXPR_HASH_OFFSET) == 0 => Expr::Hash {
+        "hash" => Expr::Hash {
             from: at(sys::NFTNL_EXPR_HASH_SREG),
             length: handle.get_u32(sys::NFTNL_EXPR_HASH_LEN),
             slot: at(sys::NFTNL_EXPR_HASH_DREG),
             modulus: handle.get_u32(sys::NFTNL_EXPR_HASH_MODULUS),
             seed: handle.get_u32(sys::NFTNL_EXPR_HASH_SEED),
+            offset: handle.get_u32(sys::NFTNL_EXPR_HASH_OFFSET),
         },
         "fib" if handle.get_u32(sys::NFTNL_EXPR_FIB_RESULT) == FIB_RESULT_ADDRTYPE => Expr::FibType {
             flags: handle.get_u32(sys::NFTNL_EXPR_FIB_FLAGS),

@@ -112,7 +112,12 @@ fn a_wrong_structure_is_an_impossible_object() {
     let batch = bench.write("a.yaml", text);
     assert_eq!(batch.events, []);
     let said = problems(&batch, Severity::Error);
-    assert!(said[0].starts_with("a.yaml:5:10: Service default/a: spec.ports: invalid type"), "{said:?}");
+    assert!(
+        said[0].starts_with(
+            "a.yaml:5:10: Service default/a: spec.ports: is the number 80, and should be a list"
+        ),
+        "{said:?}"
+    );
 }
 
 #[test]
