@@ -249,6 +249,8 @@ fn set_sysctls(host: Host) {
         ("ipv6/conf/all/forwarding", router),
         ("ipv6/conf/default/accept_dad", "0"),
         ("ipv6/conf/default/accept_ra", "0"),
+        // Ports that the kernel chooses are neither NodePorts nor those of probes.
+        ("ipv4/ip_local_port_range", "10000 29999"),
         // The crowd's addresses are on no interface.
         ("ipv6/ip_nonlocal_bind", "1"),
         // Several rejects a millisecond are what the tests are about.
