@@ -9,7 +9,7 @@ help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
 	@echo "make test    run all tests (root)"
 	@echo "make lint    check formatting, and clippy with warnings denied"
-	@echo "make bench   measure programming 10,000 services next to the netlink floor (root, a minute)"
+	@echo "make bench   measure programming 10,000 services next to the netlink floor (root, two minutes)"
 	@echo "make build   the release binary: target/release/kube-verdict"
 
 packages:
@@ -31,5 +31,6 @@ lint: packages
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-bench: packages
+# The bench starts the daemon that was built beside it.
+bench: build
 	cargo run --release --locked -p kube-verdict-bench
