@@ -21,6 +21,8 @@ use crate::source::{Batch, Problem, Severity};
 
 /// How often everything is looked at when inotify works and nothing is in suspense.
 const LOOK: Duration = Duration::from_secs(10);
+/// Of how many moments one may be spent on looking: a change that comes meanwhile waits.
+const LOOK_SHARE: u32 = 500;
 /// How often otherwise.
 const LOOK_SOON: Duration = Duration::from_secs(1);
 /// Batches that nobody has taken yet. More changes wait in the directory itself.
@@ -43,7 +45,13 @@ impl Drop for Follower {
 pub fn follow(directory: Directory) -> io::Result<(Follower, mpsc::Receiver<Batch>)> {
     let (sender, receiver) = mpsc::channel(BATCHES);
     let inbox = Arc::new(Inbox::default());
-    let reader = Reader { directory, inbox: Arc::clone(&inbox), watch: Watch::default(), sender };
+    let reader = Reader {
+        directory,
+        inbox: Arc::clone(&inbox),
+        watch: Watch::default(),
+        sender,
+        look_took: Duration::ZERO,
+    };
     std::thread::Builder::new().name("manifests".into()).spawn(move || reader.run())?;
     Ok((Follower { inbox }, receiver))
 }
@@ -53,6 +61,8 @@ struct Reader {
     inbox: Arc<Inbox>,
     watch: Watch,
     sender: mpsc::Sender<Batch>,
+    /// how long the last look at everything took
+    look_took: Duration,
 }
 
 impl Reader {
@@ -86,7 +96,7 @@ impl Reader {
 
     fn next_look(&self) -> Instant {
         let is_calm = self.watch.is_working() && !self.directory.is_unsettled();
-        Instant::now() + if is_calm { LOOK } else { LOOK_SOON }
+        Instant::now() + if is_calm { LOOK.max(self.look_took * LOOK_SHARE) } else { LOOK_SOON }
     }
 
     fn react(&mut self, pending: Pending, is_look: bool) -> Vec<Batch> {
@@ -100,6 +110,7 @@ impl Reader {
         if is_look {
             let problem = self.watch.renew(self.directory.path(), &self.inbox);
             let mut looked = self.directory.look(if look { Trust::Links } else { Trust::Nothing }, now);
+            self.look_took = now.elapsed();
             looked.problems.extend(problem);
             batches.push(looked);
         }
