@@ -59,14 +59,36 @@ pub(super) mod element {
 }
 
 /// Turns batches into bytes and remembers which operation is where.
-#[derive(Default)]
 pub(super) struct Encoder {
     writer: Writer,
+    /// elements in a message
+    chunk: usize,
+    /// operations in the batch
+    ops: usize,
     /// for each message after the first: where it starts, and the index of its first operation
     places: Vec<(usize, usize)>,
 }
 
+/// The operation that the kernel stumbled over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Blame {
+    pub(super) op: usize,
+    /// false: it may as well be another one of the same message
+    pub(super) is_certain: bool,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Encoder { writer: Writer::default(), chunk: CHUNK, ops: 0, places: Vec::new() }
+    }
+}
+
 impl Encoder {
+    /// For kernels that do not say which element of a message they refuse: each has a message of its own.
+    pub(super) fn one_by_one() -> Self {
+        Encoder { chunk: 1, ..Encoder::default() }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.writer.bytes
     }
@@ -84,6 +106,7 @@ impl Encoder {
     /// message that the kernel is asked to acknowledge, the last one before the end message.
     pub(super) fn encode(&mut self, batch: &Batch, first: u32) -> u32 {
         self.reset();
+        self.ops = batch.ops.len();
         let resource = libc::NFNL_SUBSYS_NFTABLES as u16;
         let begin = self.writer.message(NFNL_MSG_BATCH_BEGIN, libc::NLM_F_REQUEST as u16, first, 0, resource);
         if let Some(generation) = batch.generation {
@@ -105,16 +128,19 @@ impl Encoder {
     }
 
     /// The operation that message number `message` (1: the first after begin) failed at, given the offset of
-    /// the attribute that the kernel blames. Without one it is the message's first operation.
-    pub(super) fn blame(&self, message: u32, offset: Option<usize>) -> Option<usize> {
-        let (start, op) = *self.places.get((message as usize).checked_sub(1)?)?;
+    /// the attribute that the kernel blames. Without one it is any of the message's operations.
+    pub(super) fn blame(&self, message: u32, offset: Option<usize>) -> Option<Blame> {
+        let message = (message as usize).checked_sub(1)?;
+        let (start, op) = *self.places.get(message)?;
+        let next = self.places.get(message + 1).map_or(self.ops, |(_, op)| *op);
         let body = self.writer.bytes.get(start + HEADER + NFGEN..)?;
-        let Some(offset) = offset.and_then(|offset| offset.checked_sub(HEADER + NFGEN)) else {
-            return Some(op);
+        let list = attribute(body, element::LIST_ELEMENTS);
+        let Some((list, offset)) = list.zip(offset.and_then(|offset| offset.checked_sub(HEADER + NFGEN)))
+        else {
+            return Some(Blame { op, is_certain: next - op == 1 });
         };
-        let Some(list) = attribute(body, element::LIST_ELEMENTS) else { return Some(op) };
-        let inside = |elem: &Attribute<'_>| list.place.start + 4 + elem.place.end <= offset;
-        Some(op + attributes(list.data).take_while(inside).count())
+        let is_before = |elem: &Attribute<'_>| list.place.start + 4 + elem.place.end <= offset;
+        Some(Blame { op: op + attributes(list.data).take_while(is_before).count(), is_certain: true })
     }
 
     /// Writes one message; returns how many operations it holds.
@@ -161,7 +187,7 @@ impl Encoder {
         let adding = matches!(batch.ops[at], Op::Add(_));
         let open = self.open_elements(batch, set, header);
         let mut count = 0;
-        for op in batch.ops[at..].iter().take(CHUNK) {
+        for op in batch.ops[at..].iter().take(self.chunk) {
             match op {
                 Op::Add(element) if adding && element.set() == set => self.element(element, true),
                 Op::Remove(element) if !adding && element.set() == set => self.element(element, false),
@@ -249,4 +275,23 @@ fn put_verdict(out: &mut Writer, verdict: Verdict) {
     }
     out.end_nest(nest);
     out.end_nest(data);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube_verdict_table::Family;
+
+    #[test]
+    fn without_an_offset_only_a_message_of_one_is_certain() {
+        let ops = (0..600u16).map(|n| Op::Add(Element::ClusterIp([10, 96, (n / 256) as u8, n as u8].into())));
+        let batch = Batch { ops: ops.collect(), ..Batch::new(Family::V4) };
+        let mut together = Encoder::default();
+        assert_eq!(together.encode(&batch, 7), 7 + 3, "256, 256 and 88 elements");
+        assert_eq!(together.blame(3, None), Some(Blame { op: 512, is_certain: false }));
+        let mut alone = Encoder::one_by_one();
+        assert_eq!(alone.encode(&batch, 7), 7 + 600);
+        assert_eq!(alone.blame(600, None), Some(Blame { op: 599, is_certain: true }));
+        assert_eq!(alone.blame(601, None), None);
+    }
 }

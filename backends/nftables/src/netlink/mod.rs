@@ -17,7 +17,7 @@ use std::io;
 use kube_verdict_table::Family;
 
 use self::attributes::{HEADER, Message, attribute, messages};
-use self::encode::Encoder;
+use self::encode::{Blame, Encoder};
 use self::socket::Socket;
 use crate::batch::Batch;
 use crate::kernel::{CommitError, Kernel, ReadError, Refusal, Snapshot};
@@ -39,6 +39,8 @@ pub struct Netlink {
     spare: Encoder,
     /// somebody changed the ruleset during a dump (NLM_F_DUMP_INTR)
     is_disturbed: bool,
+    /// the kernel did not say which operation of a message it refused (as Linux 5.10 does)
+    is_uncertain: bool,
 }
 
 /// A batch in the kernel's bytes, ready to be sent.
@@ -59,7 +61,13 @@ impl Prepared {
 impl Netlink {
     /// Opens a socket. Programming needs CAP_NET_ADMIN, which the kernel asks for at the first batch.
     pub fn open() -> io::Result<Self> {
-        Ok(Netlink { socket: Socket::open()?, sequence: 0, spare: Encoder::default(), is_disturbed: false })
+        Ok(Netlink {
+            socket: Socket::open()?,
+            sequence: 0,
+            spare: Encoder::default(),
+            is_disturbed: false,
+            is_uncertain: false,
+        })
     }
 
     /// Turns a batch into bytes. Committing is preparing and sending.
@@ -97,6 +105,7 @@ impl Netlink {
     fn answers(&mut self, prepared: &Prepared) -> Result<(), CommitError> {
         let Prepared { encoder, first, last } = prepared;
         let mut refusals = Vec::new();
+        self.is_uncertain = false;
         loop {
             let datagram = match self.socket.receive() {
                 Ok(datagram) => datagram,
@@ -115,8 +124,10 @@ impl Netlink {
                     return Err(CommitError::Io(io::Error::from_raw_os_error(answer.errno)));
                 }
                 if answer.errno != 0
-                    && let Some(op) = encoder.blame(answer.sequence.wrapping_sub(*first), answer.offset)
+                    && let Some(Blame { op, is_certain }) =
+                        encoder.blame(answer.sequence.wrapping_sub(*first), answer.offset)
                 {
+                    self.is_uncertain |= !is_certain;
                     refusals.push(Refusal { op, errno: answer.errno });
                 }
                 done |= answer.sequence == *last;
@@ -134,7 +145,13 @@ impl Kernel for Netlink {
             return Ok(());
         }
         let prepared = self.prepare(batch);
-        let result = self.send(&prepared);
+        let mut result = self.send(&prepared);
+        if self.is_uncertain && matches!(result, Err(CommitError::Refused(_))) {
+            // Nothing of it became real, so it can be asked again in a way that tells.
+            self.spare = Encoder::one_by_one();
+            let prepared = self.prepare(batch);
+            result = self.send(&prepared);
+        }
         self.spare = prepared.encoder;
         self.spare.reset();
         result
