@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use kube_verdict_table::{Family, ServiceTable};
 
-use crate::backend::{Options, context, shared_edits};
+use crate::backend::{Options, context, fill};
 use crate::layout::{Chain, Element, Set};
 use crate::state::State;
 use crate::text;
 
 /// Both families' tables as text that `nft -f` loads in place of what is there.
 pub fn render(table: &ServiceTable, options: Options) -> String {
-    let everything = table.everything();
     let mut out = String::from("# Loading this with `nft -f` replaces both tables in one transaction.\n");
     for family in Family::BOTH {
         let name = text::family_and_name(family);
@@ -19,10 +18,7 @@ pub fn render(table: &ServiceTable, options: Options) -> String {
     }
     for family in Family::BOTH {
         let mut state = State::new(context(table, family, options));
-        let fates = table.frontends().filter(|(frontend, _)| frontend.family() == family);
-        let mut edits =
-            state.set_fates(fates.map(|(frontend, fate)| (*frontend, Some(fate))), &HashMap::new());
-        shared_edits(&everything, family, &mut state, &mut edits);
+        let edits = fill(&mut state, table, &HashMap::new(), |_| true);
         let mut elements: BTreeMap<Set, Vec<Element>> = BTreeMap::new();
         for element in edits.added() {
             elements.entry(element.set()).or_default().push(element);

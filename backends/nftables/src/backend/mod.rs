@@ -19,8 +19,8 @@ use kube_verdict_table::{Change, Family, PerFamily, ServicePortName, ServiceTabl
 use crate::batch::{Batch, Op};
 use crate::kernel::{CommitError, Kernel, Refusal};
 use crate::state::State;
-use plan::{Plan, with_unknown};
-pub(crate) use plan::{context, shared_edits};
+use plan::{Plan, shared_edits, with_unknown};
+pub(crate) use plan::{context, fill};
 use report::unsupported;
 pub use report::{Culprit, Error, Refused, Report};
 

@@ -4,7 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use kube_verdict_table::{Backend, Change, Family, Frontend, NodePortAddresses, Protocol, ServiceTable};
+use kube_verdict_table::{
+    Backend, Change, Family, Frontend, NodePortAddresses, Protocol, ServiceTable, SetChange,
+};
 
 use super::{Culprit, Options};
 use crate::batch::{Batch, Op};
@@ -47,10 +49,8 @@ impl Plan {
                 state.adopt_number(&fate.service, *number);
             }
         }
-        let of_family = table.frontends().filter(|(frontend, _)| frontend.family() == family);
-        let wanted = of_family.filter(|(frontend, _)| !out.contains(&Culprit::Frontend(**frontend)));
-        let mut edits = state.set_fates(wanted.map(|(frontend, fate)| (*frontend, Some(fate))), &hints);
-        shared_edits(&table.everything(), family, &mut state, &mut edits);
+        let is_wanted = |frontend: &Frontend| !out.contains(&Culprit::Frontend(*frontend));
+        let mut edits = fill(&mut state, table, &hints, is_wanted);
         edits.retain(|element| !out.contains(&Culprit::of(element)));
         let kept = elements.iter().filter(|element| out.contains(&Culprit::of(element)));
         kept.for_each(|element| state.keep(element));
@@ -176,8 +176,28 @@ pub(crate) fn context(table: &ServiceTable, family: Family, options: Options) ->
     }
 }
 
+/// Gives an empty state all that the table asks for in its family; of frontends, those that are wanted.
+pub(crate) fn fill(
+    state: &mut State,
+    table: &ServiceTable,
+    hints: &HashMap<Frontend, Programme>,
+    is_wanted: impl Fn(&Frontend) -> bool,
+) -> Edits {
+    let family = state.context().family;
+    let wanted = table.frontends().filter(|(frontend, _)| frontend.family() == family && is_wanted(frontend));
+    let mut edits = state.set_fates(wanted.map(|(frontend, fate)| (*frontend, Some(fate))), hints);
+    let shared = Change {
+        cluster_ips: SetChange { added: table.cluster_ips().collect(), removed: Vec::new() },
+        hairpins: SetChange { added: table.hairpins().collect(), removed: Vec::new() },
+        node_port_addresses: Some(table.node().node_port_addresses.clone()),
+        ..Change::default()
+    };
+    shared_edits(&shared, family, state, &mut edits);
+    edits
+}
+
 /// The edits of elements that are no frontend's.
-pub(crate) fn shared_edits(change: &Change, family: Family, state: &mut State, edits: &mut Edits) {
+pub(super) fn shared_edits(change: &Change, family: Family, state: &mut State, edits: &mut Edits) {
     let of_family = |ip: &&IpAddr| Family::of(**ip) == family;
     change.cluster_ips.removed.iter().filter(of_family).for_each(|ip| edits.remove(Element::ClusterIp(*ip)));
     change.cluster_ips.added.iter().filter(of_family).for_each(|ip| edits.add(Element::ClusterIp(*ip)));
