@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo test lint bench
+.PHONY: help packages build demo peers test lint bench
 
 help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
@@ -22,8 +22,12 @@ demo: build
 	cargo build --release --locked -p kube-verdict-scenario-tests --example demo
 	scripts/demo.sh
 
+# The real etcd, kube-apiserver and kube-proxy that tests run against: built once, kept in ~/.cache/kube-verdict.
+peers: packages
+	scripts/peers.sh
+
 # The scenario tests start the daemon as a user would: it is built first.
-test: packages
+test: packages peers
 	cargo build --locked
 	cargo test --workspace --locked
 

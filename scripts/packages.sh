@@ -7,6 +7,10 @@ declare -A provides=(
 	[pkg-config]="command -v pkg-config"
 	[libmnl-dev]="pkg-config --exists libmnl"
 	[libnftnl-dev]="pkg-config --atleast-version=1.2.4 libnftnl"
+	[conntrack]="PATH=$PATH:/usr/sbin command -v conntrack"
+	[curl]="command -v curl"
+	[openssl]="command -v openssl"
+	[python3]="command -v python3"
 	[nftables]="PATH=$PATH:/usr/sbin command -v nft"
 	[iproute2]="PATH=$PATH:/usr/sbin command -v ip"
 )
