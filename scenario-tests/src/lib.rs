@@ -8,6 +8,7 @@
 
 pub mod case;
 pub mod check;
+pub mod cluster;
 pub mod config;
 pub mod conversation;
 pub mod daemon;

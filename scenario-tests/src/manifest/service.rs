@@ -174,6 +174,9 @@ impl Service {
             spec.insert("clusterIP".to_owned(), ips[0].clone().into());
             spec.insert("clusterIPs".to_owned(), json!(ips));
             spec.insert("ipFamilies".to_owned(), json!(families));
+            // Not read by a proxy; an API server insists.
+            let policy = if families.len() > 1 { "RequireDualStack" } else { "SingleStack" };
+            spec.insert("ipFamilyPolicy".to_owned(), policy.into());
         }
         if !self.external_ips.is_empty() {
             spec.insert("externalIPs".to_owned(), json!(self.external_ips));
