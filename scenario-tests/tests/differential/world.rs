@@ -139,6 +139,8 @@ fn everything(api: &Api) -> Objects {
         let list = api.get(path).expect("a list");
         for item in list["items"].as_array().expect("a list") {
             let mut item = item.clone();
+            // Absent, to a server that is written in Go.
+            item.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
             item["apiVersion"] = version.into();
             item["kind"] = kind.into();
             all.push(item);
