@@ -67,7 +67,7 @@ pub fn objects(rng: &mut Rng, n: u8) -> Vec<Objects> {
     for (protocol, port) in &ports {
         service = service.port(&format!("p{port}"), protocol, *port);
         if rng.one_in(2) {
-            service = service.last_node_port(30000 + 100 * (port - 80) + u16::from(n));
+            service = service.last_node_port(30000 + 40 * (port - 80) + u16::from(n));
         }
     }
     if rng.one_in(2) {
@@ -130,7 +130,7 @@ fn destination(rng: &mut Rng, services: RangeInclusive<u8>) -> String {
         3 => format!(
             "{}:{}",
             rng.pick(&[plan::NODE_IP, plan::NODE_IP_2, plan::NODE_LINK]),
-            30000 + 100 * (port - 80) + n
+            30000 + 40 * (port - 80) + n
         ),
         _ => format!("10.96.0.{n}:{}", rng.pick(&[80, 81])),
     };

@@ -3,6 +3,7 @@
 use kube_verdict_scenario_tests::prelude::*;
 use kube_verdict_scenario_tests::random;
 use kube_verdict_scenario_tests::rng::Rng;
+use kube_verdict_scenario_tests::topology::Host;
 use serde_json::Value;
 
 /// Configurations that mean the same to kube-proxy 1.36. Interfaces of pods are told by name in both.
@@ -28,7 +29,9 @@ fn admit(object: &mut Value) {
     for endpoint in endpoints.into_iter().flatten() {
         // An endpoint without a node may be the source of a hairpin here and not there (docs/differences.md).
         if endpoint["nodeName"].is_null() {
-            endpoint["nodeName"] = "node-elsewhere".into();
+            let ip = endpoint["addresses"][0].as_str().and_then(|text| text.parse().ok());
+            let is_local = matches!(ip.and_then(Host::of), Some(Host::PodA | Host::PodB | Host::Node));
+            endpoint["nodeName"] = if is_local { plan::NODE } else { "node-elsewhere" }.into();
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Two nodes with the same addresses in worlds of their own: kube-proxy in one, we in the other, one API server
 //! for both.
 
+use std::process::Command;
 use std::thread;
 
 use kube_verdict_scenario_tests::cluster::{Api, ControlPlane};
+use kube_verdict_scenario_tests::netns::Netns;
 use kube_verdict_scenario_tests::peer::KubeProxy;
 use kube_verdict_scenario_tests::prelude::*;
 use kube_verdict_scenario_tests::random;
@@ -56,6 +58,9 @@ impl World {
 
     pub fn walk(mut self, steps: u32) {
         for _ in 0..steps {
+            // Ports of probes come round after a while: no new packet may be taken for an old flow.
+            forget_flows(self.theirs.scenario.node());
+            forget_flows(self.ours.node());
             self.change();
             self.judge();
         }
@@ -125,6 +130,12 @@ impl World {
             self.ours.files().log(),
         );
     }
+}
+
+fn forget_flows(netns: &Netns) {
+    let output = netns.run(|| Command::new("conntrack").arg("-F").output());
+    let output = output.expect("running conntrack (package conntrack)");
+    assert!(output.status.success(), "conntrack: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// What the API server made of it all.
