@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::fate::{Backend, Fate, Frontend};
+use crate::flows::Flows;
 use crate::net::{Cidr, PerFamily, Protocol};
 use crate::node::NodePortAddresses;
 
@@ -82,6 +83,10 @@ pub struct Update {
     pub change: Change,
     /// for the log
     pub notices: Vec<Notice>,
+    /// UDP frontends that are new, have another owner, or whose serving endpoints are others: flows that are
+    /// elsewhere are to go (reference §8). A frontend that is no more is not among them: its flows go on
+    /// until they are idle, as TCP connections do.
+    pub flows: Vec<Flows>,
     /// what it took
     pub walked: Walked,
 }

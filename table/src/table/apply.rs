@@ -10,8 +10,8 @@ use super::record::{Name, Record};
 use crate::change::{Change, Notice, Update, Walked};
 use crate::claims::Claim;
 use crate::derive::{Derived, derive};
-use crate::fate::{Fate, Frontend, FrontendKind};
-use crate::net::Cidr;
+use crate::fate::{Fate, Frontend, FrontendKind, ServicePortName};
+use crate::net::{Cidr, Protocol};
 use crate::objects::{self, EndpointSlice, Kind, Leaf, Object, ObjectKey, ServiceCidr};
 use crate::service::{HealthCheck, Service};
 use crate::slice::Slice;
@@ -22,6 +22,8 @@ pub(super) struct Touched {
     /// in order, so that the outcome does not depend on a hash
     pub(super) services: BTreeSet<Name>,
     service_cidrs: bool,
+    /// UDP frontends whose flows may be wrong for a reason of the node's
+    pub(super) flows: BTreeSet<Frontend>,
     notices: Vec<Notice>,
 }
 
@@ -139,6 +141,7 @@ impl ServiceTable {
     pub(super) fn derive_touched(&mut self, touched: Touched) -> Update {
         let mut walked = Walked::default();
         let mut wishes: Vec<(Frontend, Claim)> = Vec::new();
+        let mut moved: Vec<(Frontend, Arc<ServicePortName>)> = Vec::new();
         for name in touched.services {
             let Some(record) = self.services.get_mut(&name) else { continue };
             let Record { service, slices, derived } = &mut **record;
@@ -151,6 +154,7 @@ impl ServiceTable {
             self.hairpins.replace(&old.hairpins, &derived.hairpins);
             withdraw(&old, derived, |frontend, old| self.claims.release(frontend, &old.service));
             renew(&old, derived, |frontend, claim| wishes.push((frontend, claim)));
+            moved.extend(derived.moved_flows(&old));
             if record.is_empty() {
                 self.services.remove(&name);
             }
@@ -166,14 +170,25 @@ impl ServiceTable {
         let mut notices = touched.notices;
         notices.extend(contested.iter().flat_map(|frontend| self.conflict(frontend)));
         let service_cidrs = if touched.service_cidrs { self.unite_service_cidrs() } else { None };
+        let mut flows = touched.flows;
+        let mut taken = |frontend: Frontend| {
+            if frontend.protocol() == Protocol::Udp {
+                flows.insert(frontend);
+            }
+        };
         let change = Change {
-            frontends: self.claims.changes(),
+            frontends: self.claims.changes(&mut taken),
             cluster_ips: self.cluster_ips.changes(),
             hairpins: self.hairpins.changes(),
             service_cidrs,
             node_port_addresses: None,
         };
-        Update { change, notices, walked }
+        // What another Service has of a moved port's frontends is not concerned.
+        let is_owner = |(frontend, service): &(Frontend, Arc<ServicePortName>)| {
+            self.fate(frontend).is_some_and(|fate| fate.service == *service)
+        };
+        flows.extend(moved.into_iter().filter(is_owner).map(|(frontend, _)| frontend));
+        Update { change, notices, flows: self.flows(flows), walked }
     }
 
     /// What to say to those who lost a frontend.

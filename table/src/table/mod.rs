@@ -18,7 +18,7 @@ use crate::change::{Change, FrontendChange, SetChange, Update};
 use crate::claims::Claims;
 use crate::counted::Counted;
 use crate::fate::{Backend, Fate, Frontend};
-use crate::net::{Cidr, Protocol};
+use crate::net::{Cidr, Family, Protocol};
 use crate::node::{NodeState, Settings};
 use crate::objects::ObjectEvent;
 use apply::Touched;
@@ -94,6 +94,12 @@ impl ServiceTable {
             }
             if before.node_port_addresses != self.node.node_port_addresses {
                 addresses = Some(self.node.node_port_addresses.clone());
+                // What came to an address before NodePorts were served there was not translated.
+                for family in Family::BOTH {
+                    if before.node_port_addresses[family] != self.node.node_port_addresses[family] {
+                        touched.flows.extend(self.udp_node_ports(family));
+                    }
+                }
             }
         }
         for event in events {
@@ -173,6 +179,11 @@ impl ServiceTable {
             service_cidrs: Some(self.service_cidrs.clone()).filter(|prefixes| !prefixes.is_empty()),
             node_port_addresses: Some(addresses.clone()).filter(|a| *a != Default::default()),
         }
+    }
+
+    /// What is known of a Service.
+    pub(crate) fn record(&self, name: &Name) -> Option<&Record> {
+        self.services.get(name).map(|record| &**record)
     }
 
     /// The Services that need a health check, sorted.
