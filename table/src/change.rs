@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::fate::{Backend, Fate, Frontend};
+use crate::flows::Flows;
 use crate::health::HealthCheckChange;
 use crate::net::{Cidr, Family, PerFamily, Protocol};
 use crate::node::NodePortAddresses;
@@ -87,6 +88,10 @@ pub struct Update {
     pub health_checks: Vec<HealthCheckChange>,
     /// slices that changed and say since when
     pub triggered: Vec<Triggered>,
+    /// UDP frontends that are new, have another owner, or whose serving endpoints are others: flows that are
+    /// elsewhere are to go (reference §8). A frontend that is no more is not among them: its flows go on
+    /// until they are idle, as TCP connections do.
+    pub flows: Vec<Flows>,
     /// what it took
     pub walked: Walked,
 }

@@ -7,7 +7,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::change::Walked;
-use crate::fate::{Backend, Fate, Frontend, FrontendKind, Masquerade, Policy, Route, Selection, Target};
+use crate::fate::{
+    Backend, Fate, Frontend, FrontendKind, Masquerade, Policy, Route, Selection, ServicePortName, Target,
+};
+use crate::flows::Serving;
 use crate::net::{Cidr, Family, PerFamily, Protocol};
 use crate::node::{NodeState, Settings};
 use crate::select::{Candidate, Picks, Uses, pick};
@@ -24,6 +27,26 @@ pub(crate) struct Derived {
     pub(crate) cluster_ips: Box<[IpAddr]>,
     pub(crate) hairpins: Box<[(Protocol, Backend)]>,
     pub(crate) no_local_endpoints: PerFamily<NoLocalEndpoints>,
+    /// of each UDP port in each family; in no order
+    pub(crate) serving: Box<[Serving]>,
+}
+
+impl Derived {
+    /// The UDP frontends of the ports whose serving endpoints differ from those in `old`, and the ports' names.
+    pub(crate) fn moved_flows<'a>(
+        &'a self,
+        old: &'a Derived,
+    ) -> impl Iterator<Item = (Frontend, Arc<ServicePortName>)> + 'a {
+        let moved = self.serving.iter().filter(|new| old.serving.iter().any(|old| new.differs(old)));
+        moved.flat_map(|moved| {
+            let claims = self.claims.iter().filter(|(frontend, fate)| {
+                frontend.protocol() == Protocol::Udp
+                    && frontend.family() == moved.family
+                    && fate.service == moved.service
+            });
+            claims.map(|(frontend, _)| (*frontend, Arc::clone(&moved.service)))
+        })
+    }
 }
 
 /// Derives everything from `service` and counts what was looked at.
@@ -57,6 +80,7 @@ struct Found {
     cluster_ips: Vec<IpAddr>,
     hairpins: Vec<(Protocol, Backend)>,
     no_local_endpoints: PerFamily<NoLocalEndpoints>,
+    serving: Vec<Serving>,
 }
 
 impl Found {
@@ -79,6 +103,7 @@ impl Found {
             cluster_ips: self.cluster_ips.into(),
             hairpins: self.hairpins.into(),
             no_local_endpoints: self.no_local_endpoints,
+            serving: self.serving.into(),
         }
     }
 }
@@ -115,6 +140,9 @@ impl<'a> InFamily<'a> {
 
     fn derive_port(&self, port: &Port, slices: &Slices, found: &mut Found) {
         let merged = merge(slices, self.family, &port.name.port, port.protocol);
+        if port.protocol == Protocol::Udp {
+            found.serving.push(Serving::new(self.family, &port.name, &merged));
+        }
         let candidates: Vec<Candidate<'_>> = merged.iter().map(Candidate::from).collect();
         let picks = pick(&candidates, self.zone, self.uses(port));
         let used = [&picks.cluster, &picks.local].into_iter().flatten();

@@ -20,6 +20,7 @@ mod counted;
 mod derive;
 pub mod explain;
 pub mod fate;
+mod flows;
 mod health;
 pub mod net;
 pub mod node;
@@ -40,6 +41,7 @@ pub use fate::{
     Affinity, Backend, Choice, Fate, Frontend, FrontendKind, Masquerade, Policy, Route, Selection,
     ServicePortName, Target, Topology,
 };
+pub use flows::Flows;
 pub use health::{HealthCheck, HealthCheckChange};
 pub use net::{Cidr, Family, PerFamily, Protocol};
 pub use node::{LocalDetector, NodePortAddresses, NodePortEntry, NodeState, Settings};

@@ -73,6 +73,11 @@ impl Merged<'_> {
         self.has(flag::LOCAL | flag::NO_NODE)
     }
 
+    /// Whether flows that are there may stay (reference §8).
+    pub(crate) fn is_serving(&self) -> bool {
+        self.has(flag::SERVING | flag::READY)
+    }
+
     /// Whether a load balancer may count on it (reference §13.2).
     pub(crate) fn is_ready_here(&self) -> bool {
         self.has(flag::READY) && self.has(flag::LOCAL)

@@ -10,8 +10,8 @@ use super::record::{Name, Record};
 use crate::change::{Change, Notice, Triggered, Update, Walked};
 use crate::claims::Claim;
 use crate::derive::{Derived, derive};
-use crate::fate::{Fate, Frontend, FrontendKind};
-use crate::net::{Cidr, Family};
+use crate::fate::{Fate, Frontend, FrontendKind, ServicePortName};
+use crate::net::{Cidr, Family, Protocol};
 use crate::objects::{self, EndpointSlice, Kind, Leaf, Object, ObjectKey, ServiceCidr};
 use crate::service::{HealthCheck, Service};
 use crate::slice::Slice;
@@ -22,6 +22,8 @@ pub(super) struct Touched {
     /// in order, so that the outcome does not depend on a hash
     pub(super) services: BTreeSet<Name>,
     service_cidrs: bool,
+    /// UDP frontends whose flows may be wrong for a reason of the node's
+    pub(super) flows: BTreeSet<Frontend>,
     notices: Vec<Notice>,
     /// Services whose health check went, or may have changed otherwise
     health_checks: BTreeSet<Name>,
@@ -160,6 +162,7 @@ impl ServiceTable {
         let mut walked = Walked::default();
         let mut wishes: Vec<(Frontend, Claim)> = Vec::new();
         let mut health_checked = touched.health_checks;
+        let mut moved: Vec<(Frontend, Arc<ServicePortName>)> = Vec::new();
         for name in touched.services {
             if self.health_checked.contains(&name) {
                 health_checked.insert(name.clone());
@@ -179,6 +182,7 @@ impl ServiceTable {
             }
             withdraw(&old, derived, |frontend, old| self.claims.release(frontend, &old.service));
             renew(&old, derived, |frontend, claim| wishes.push((frontend, claim)));
+            moved.extend(derived.moved_flows(&old));
             if record.is_empty() {
                 self.services.remove(&name);
             }
@@ -194,15 +198,27 @@ impl ServiceTable {
         let mut notices = touched.notices;
         notices.extend(contested.iter().flat_map(|frontend| self.conflict(frontend)));
         let service_cidrs = if touched.service_cidrs { self.unite_service_cidrs() } else { None };
+        let mut flows = touched.flows;
+        let mut taken = |frontend: Frontend| {
+            if frontend.protocol() == Protocol::Udp {
+                flows.insert(frontend);
+            }
+        };
         let change = Change {
-            frontends: self.claims.changes(),
+            frontends: self.claims.changes(&mut taken),
             cluster_ips: self.cluster_ips.changes(),
             hairpins: self.hairpins.changes(),
             service_cidrs,
             node_port_addresses: None,
         };
         let health_checks = health_checked.into_iter().map(|name| self.health_check_change(name)).collect();
-        Update { change, notices, health_checks, triggered: touched.triggered, walked }
+        // What another Service has of a moved port's frontends is not concerned.
+        let is_owner = |(frontend, service): &(Frontend, Arc<ServicePortName>)| {
+            self.fate(frontend).is_some_and(|fate| fate.service == *service)
+        };
+        flows.extend(moved.into_iter().filter(is_owner).map(|(frontend, _)| frontend));
+        let flows = self.flows(flows);
+        Update { change, notices, health_checks, triggered: touched.triggered, flows, walked }
     }
 
     /// What to say to those who lost a frontend.

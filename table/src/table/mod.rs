@@ -18,7 +18,7 @@ use crate::change::{Change, FrontendChange, SetChange, Update};
 use crate::claims::Claims;
 use crate::counted::Counted;
 use crate::fate::{Backend, Fate, Frontend};
-use crate::net::{Cidr, Protocol};
+use crate::net::{Cidr, Family, Protocol};
 use crate::node::{NodeState, Settings};
 use crate::objects::ObjectEvent;
 use crate::totals::Counts;
@@ -97,6 +97,12 @@ impl ServiceTable {
             }
             if before.node_port_addresses != self.node.node_port_addresses {
                 addresses = Some(self.node.node_port_addresses.clone());
+                // What came to an address before NodePorts were served there was not translated.
+                for family in Family::BOTH {
+                    if before.node_port_addresses[family] != self.node.node_port_addresses[family] {
+                        touched.flows.extend(self.udp_node_ports(family));
+                    }
+                }
             }
         }
         for event in events {
