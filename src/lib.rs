@@ -4,7 +4,9 @@
 //! exists so that tests reach inside; the program is `main.rs`.
 
 pub mod cli;
+pub mod client;
 pub mod config;
+pub mod daemon;
 pub mod document;
 pub mod feed;
 pub mod memory;

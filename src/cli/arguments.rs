@@ -4,15 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use kube_verdict_table::Protocol;
 
 use crate::config::Flags;
 
-/// A service proxy: it keeps the kernel's nftables equal to a directory of Services and EndpointSlices.
+/// A service proxy: it keeps the kernel's nftables equal to a cluster's Services and EndpointSlices, or to a
+/// directory of them.
 ///
 /// Without a command it is the daemon, in the foreground, until it is stopped; the rules stay when it stops.
-/// It needs CAP_NET_ADMIN; `render` and `explain` need nothing.
+/// It needs CAP_NET_ADMIN; `render` and `explain` do not.
 #[derive(Debug, Parser)]
 #[command(name = "kube-verdict", version, max_term_width = 100, args_conflicts_with_subcommands = false)]
 #[command(after_help = "\
@@ -34,7 +35,8 @@ pub struct Arguments {
 /// Where everything comes from.
 #[derive(Debug, Args)]
 pub(super) struct Sources {
-    /// Directory of Service, EndpointSlice, Node and ServiceCIDR manifests (*.yaml, *.yml, *.json)
+    /// Directory of Service, EndpointSlice, Node and ServiceCIDR manifests (*.yaml, *.yml, *.json), in place of a
+    /// cluster
     #[arg(long, value_name = "DIR", global = true, display_order = 10)]
     manifests: Option<PathBuf>,
     /// KubeProxyConfiguration file (kubeproxy.config.k8s.io/v1alpha1)
@@ -119,13 +121,9 @@ impl FromStr for Destination {
 }
 
 impl Sources {
-    /// The directory, without which no command of those that ask can do anything. Ends the program as any
-    /// other misuse does.
-    pub(super) fn manifests(&self) -> &PathBuf {
-        self.manifests.as_ref().unwrap_or_else(|| {
-            let message = "a directory of manifests is needed: --manifests DIR";
-            Arguments::command().error(clap::error::ErrorKind::MissingRequiredArgument, message).exit()
-        })
+    /// The directory; without one objects come from an API server.
+    pub(super) fn manifests(&self) -> Option<&PathBuf> {
+        self.manifests.as_ref()
     }
 
     /// What the configuration is to be loaded from.
@@ -136,6 +134,8 @@ impl Sources {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
     fn options_may_stand_before_or_after_the_command() {
         for line in ["kube-verdict --manifests d render", "kube-verdict render --manifests d -v 4"] {
             let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
-            assert_eq!(arguments.sources.manifests(), &PathBuf::from("d"));
+            assert_eq!(arguments.sources.manifests(), Some(&PathBuf::from("d")));
         }
     }
 }

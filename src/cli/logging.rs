@@ -22,14 +22,19 @@ pub(super) fn for_daemon(log: &Log, loaded: Option<&Loaded>) {
 
 /// Starts logging for one of the other commands.
 pub(super) fn for_command(log: &Log) {
-    start(log.logging_format == Some(Format::Json), log.verbosity.map_or("warn", level), false);
+    start(
+        log.logging_format == Some(Format::Json),
+        log.verbosity.map_or("warn,kube_client=off", level),
+        false,
+    );
 }
 
-/// What a verbosity lets through. What libraries have to say is for those who want every detail.
+/// What a verbosity lets through. What libraries have to say is for those who want every detail: what a request
+/// to the API server came to is said by ours.
 fn level(verbosity: u32) -> &'static str {
     match verbosity {
-        0..=3 => "info",
-        4..=5 => "info,kube_verdict=debug",
+        0..=3 => "info,kube_client=off,kube_runtime=off",
+        4..=5 => "info,kube_verdict=debug,kube_client=off,kube_runtime=off",
         _ => "trace",
     }
 }

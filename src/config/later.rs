@@ -55,12 +55,9 @@ pub(super) fn not_in_effect(file: &File, mode: Mode) -> Vec<String> {
 }
 
 fn client_connection(set: &mut Set, client: &ClientConnection) {
-    set.text("clientConnection.kubeconfig", client.kubeconfig.as_ref(), "");
     let protobuf = "application/vnd.kubernetes.protobuf";
     set.text("clientConnection.contentType", client.content_type.as_ref(), protobuf);
     set.text("clientConnection.acceptContentTypes", client.accept_content_types.as_ref(), "");
-    set.value("clientConnection.qps", client.qps, &[0.0, 5.0]);
-    set.value("clientConnection.burst", client.burst, &[0, 10]);
 }
 
 fn logging(set: &mut Set, logging: &Logging) {

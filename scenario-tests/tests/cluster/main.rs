@@ -1,4 +1,5 @@
 //! Against a real kube-apiserver and etcd.
 
 mod control_plane;
+mod flows;
 mod manifests;
