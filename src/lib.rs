@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod document;
 pub mod feed;
+pub mod host;
 pub mod memory;
 pub mod node;
 pub mod reconcile;

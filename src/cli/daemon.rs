@@ -6,7 +6,7 @@ use kube_verdict_nftables::{Netlink, Nftables, Options};
 use kube_verdict_table::ServiceTable;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::arguments::{Log, Sources};
+use super::arguments::Sources;
 use super::{Failure, kernel, logging, table};
 use crate::config::{self, Effective};
 use crate::feed::Feed;
@@ -16,10 +16,10 @@ use crate::reconcile::{Ended, News, Pace, Reconciler, run as reconcile};
 use crate::source::manifests::{Directory, follow};
 
 /// Runs until it is told to stop.
-pub(super) fn run(sources: &Sources, log: &Log) -> Result<(), Failure> {
+pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
     let manifests = sources.manifests();
-    let loaded = config::load(&sources.flags()).inspect_err(|_| logging::for_daemon(log, None))?;
-    logging::for_daemon(log, Some(&loaded));
+    let loaded = config::load(&sources.flags()).inspect_err(|_| logging::for_daemon(&sources.logging()))?;
+    logging::for_daemon(&loaded.logging);
     table::log_messages(&loaded);
     let directory = Directory::open(manifests)?;
     let netlink = kernel::open()?;
