@@ -140,7 +140,7 @@ fn ipvs(section: Ipvs) -> Ipvs {
         sync_period: period(section.sync_period, SYNC_PERIOD),
         min_sync_period: given(section.min_sync_period),
         scheduler: Some(section.scheduler.unwrap_or_default()),
-        exclude_cidrs: section.exclude_cidrs.filter(|list| !list.is_empty()),
+        exclude_cidrs: section.exclude_cidrs,
         strict_arp: Some(section.strict_arp.unwrap_or(false)),
         tcp_timeout: given(section.tcp_timeout),
         tcp_fin_timeout: given(section.tcp_fin_timeout),
@@ -176,8 +176,11 @@ fn detect_local(section: DetectLocalNames) -> DetectLocalNames {
 
 /// In nftables mode `primary`; in the others nothing, which is everywhere (reference §3.3).
 fn node_port_addresses(file: &File, mode: &str) -> Option<Vec<String>> {
-    let list = file.node_port_addresses.clone().filter(|list| !list.is_empty());
-    list.or_else(|| (Mode::parse(mode) == Some(Mode::Nftables)).then(|| vec!["primary".into()]))
+    let list = file.node_port_addresses.clone();
+    if list.as_ref().is_some_and(|list| !list.is_empty()) || Mode::parse(mode) != Some(Mode::Nftables) {
+        return list;
+    }
+    Some(vec!["primary".into()])
 }
 
 /// Zero leaves the kernel's value alone. That is what a machine without a cluster gets unless it asks: its

@@ -81,7 +81,7 @@ fn ipvs(set: &mut Set, section: &Ipvs) {
     set.value("ipvs.syncPeriod", section.sync_period, SYNC_PERIOD);
     set.min_sync_period("ipvs.minSyncPeriod", section.min_sync_period);
     set.text("ipvs.scheduler", section.scheduler.as_ref(), "");
-    set.note("ipvs.excludeCIDRs", section.exclude_cidrs.is_some());
+    set.note("ipvs.excludeCIDRs", section.exclude_cidrs.as_ref().is_some_and(|list| !list.is_empty()));
     set.value("ipvs.strictARP", section.strict_arp, false);
     set.value("ipvs.tcpTimeout", section.tcp_timeout, GoDuration::ZERO);
     set.value("ipvs.tcpFinTimeout", section.tcp_fin_timeout, GoDuration::ZERO);

@@ -147,7 +147,7 @@ fn put_into_effect(file: &File, flags: &Flags, mut messages: Vec<Message>) -> Lo
         effective: Effective::of(file, flags.master.as_deref()),
         messages,
         logging: Logging::of(file),
-        configuration: Configuration::of(file.clone()),
+        configuration: Configuration::of(file),
         flagz: flags.flagz(),
         source: None,
     }

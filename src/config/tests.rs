@@ -422,7 +422,7 @@ fn impossible_combinations() {
         ("logging: {format: json, vmodule: [{filePattern: a, verbosity: 1}]}\n", "logging.vmodule (line 3)"),
         ("logging: {vmodule: [{filePattern: \"a=\", verbosity: 1}]}\n", "logging.vmodule[0]"),
         ("logging: {verbosity: 3000000000}\n", "logging.verbosity"),
-        ("logging: {options: {text: {splitStream: true}}}\n", "needs the feature gate LoggingAlphaOptions"),
+        ("logging: {options: {text: {infoBufferSize: 1Ki}}}\n", "needs the feature gate LoggingAlphaOptions"),
         ("logging: {format: json}\nfeatureGates: {AllBeta: false}\n", "the feature gate LoggingBetaOptions"),
     ] {
         let text = refused(body);

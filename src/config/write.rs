@@ -14,9 +14,7 @@ pub struct Configuration(Value);
 
 impl Configuration {
     /// A complete file's.
-    pub(super) fn of(mut file: File) -> Self {
-        // kube-proxy takes a name of its own out of `--hostname-override` before it shows its configuration.
-        file.hostname_override = file.hostname_override.map(|name| name.trim().to_lowercase());
+    pub(super) fn of(file: &File) -> Self {
         Configuration(serde_json::to_value(file).unwrap_or_default())
     }
 

@@ -82,10 +82,9 @@ impl Flags {
         super::Logging::of(&File { logging: Some(self.logging.clone()), ..File::default() })
     }
 
-    /// The flags as a file. `masquerade-all` and the sync periods belong to the section of the mode.
+    /// The flags as a file, but for those that [`Flags::over`] adds. `masquerade-all` and the sync periods belong to the section of the mode.
     pub(super) fn file(&self) -> File {
         let mut file = self.file.clone();
-        file.logging = Some(self.logging.clone());
         let mode = match file.mode.as_deref().unwrap_or_default() {
             "" if self.standalone => Some(Mode::Nftables),
             text => Mode::parse(text),
@@ -120,7 +119,8 @@ impl Flags {
         let output = |ours: Option<OutputOptions>, theirs: Option<OutputOptions>| {
             let (ours, theirs) = (ours.unwrap_or_default(), theirs.unwrap_or_default());
             Some(OutputOptions {
-                split_stream: ours.split_stream.or(theirs.split_stream),
+                // kube-proxy's flag writes its default over the file's word on it before anybody reads that.
+                split_stream: ours.split_stream,
                 info_buffer_size: ours.info_buffer_size.or(theirs.info_buffer_size),
             })
         };
@@ -135,8 +135,8 @@ impl Flags {
                 json: output(ours.json, theirs.json),
             }),
         });
-        if self.hostname_override.is_some() {
-            file.hostname_override.clone_from(&self.hostname_override);
+        if let Some(name) = &self.hostname_override {
+            file.hostname_override = Some(name.trim().to_lowercase());
         }
         file
     }
