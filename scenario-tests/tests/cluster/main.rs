@@ -2,3 +2,4 @@
 
 mod configuration;
 mod control_plane;
+mod manifests;
