@@ -9,6 +9,7 @@ pub mod config;
 pub mod daemon;
 pub mod document;
 pub mod feed;
+pub mod host;
 pub mod memory;
 pub mod node;
 pub mod reconcile;
