@@ -10,4 +10,5 @@ pub mod feed;
 pub mod memory;
 pub mod node;
 pub mod reconcile;
+pub mod serve;
 pub mod source;

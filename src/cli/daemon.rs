@@ -1,9 +1,10 @@
 //! `kube-verdict --manifests DIR`: the daemon, in the foreground.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use kube_verdict_nftables::{Netlink, Nftables, Options};
 use kube_verdict_table::ServiceTable;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::{Log, Sources};
@@ -13,6 +14,7 @@ use crate::feed::Feed;
 use crate::memory;
 use crate::node::{self, ThisNode};
 use crate::reconcile::{Ended, News, Pace, Reconciler, run as reconcile};
+use crate::serve::{self, Pages};
 use crate::source::manifests::{Directory, follow};
 
 /// Runs until it is told to stop.
@@ -25,10 +27,21 @@ pub(super) fn run(sources: &Sources, log: &Log) -> Result<(), Failure> {
     let netlink = kernel::open()?;
     // The loop has one thread: it waits for news, or for the kernel, never for both.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(directory, netlink, loaded.effective))
+    // The servers have another, so that they answer whatever the loop is at.
+    let outside = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let pages = Pages { configz: "{}".into(), flags: Vec::new(), started: SystemTime::now() };
+    let result = runtime.block_on(serve(directory, netlink, loaded.effective, outside.handle(), pages));
+    outside.shutdown_background();
+    result
 }
 
-async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> Result<(), Failure> {
+async fn serve(
+    directory: Directory,
+    netlink: Netlink,
+    effective: Effective,
+    outside: &Handle,
+    pages: Pages,
+) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = async {
@@ -45,6 +58,8 @@ async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> 
     let manifests = directory.path().display().to_string();
     tracing::info!("serving node {node_name:?} from {manifests}");
 
+    let (monitor, readings) = serve::monitor(&effective, &node_name, false)?;
+    let mut serving = serve::start(outside, &effective.serving, &node_name, readings, pages, None)?;
     let interfaces = node::follow()?;
     let this = ThisNode::new(node_name, effective, interfaces.borrow().clone());
     let (_follower, batches) = follow(directory)?;
@@ -52,6 +67,7 @@ async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> 
     // The first batch is everything; nothing is programmed before.
     let first = tokio::select! {
         () = &mut stop => return Ok(()),
+        unavailable = serving.failed() => return Err(unavailable.into()),
         first = feed.next() => first,
     };
     let Some(first) = first else { return Err(feed.ended().into()) };
@@ -65,7 +81,7 @@ async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> 
     }
     let table = ServiceTable::new(feed.node().settings()?, feed.node().state());
     let backend = Nftables::new(netlink, options);
-    let mut reconciler = Reconciler::new(table, backend, (), sync_period, Instant::now());
+    let mut reconciler = Reconciler::new(table, backend, monitor, sync_period, Instant::now());
     let start = Instant::now();
     if let Some(report) = reconciler.start(first, start) {
         tracing::info!(
@@ -76,7 +92,20 @@ async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> 
         );
     }
     memory::give_back();
-    match reconcile(&mut reconciler, &mut feed, pace, stop).await {
+    let unavailable = async {
+        tokio::select! {
+            () = &mut stop => None,
+            unavailable = serving.failed() => Some(unavailable),
+        }
+    };
+    tokio::pin!(unavailable);
+    let mut failed = None;
+    let stop = async { failed = unavailable.await };
+    let ended = reconcile(&mut reconciler, &mut feed, pace, stop).await;
+    if let Some(unavailable) = failed {
+        return Err(format!("{unavailable}; the rules stay").into());
+    }
+    match ended {
         Ended::Stopped => {
             tracing::info!("stopped; the rules stay (`kube-verdict cleanup` removes them)");
             Ok(())
