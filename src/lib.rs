@@ -13,4 +13,5 @@ pub mod host;
 pub mod memory;
 pub mod node;
 pub mod reconcile;
+pub mod serve;
 pub mod source;
