@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod conntrack;
 pub mod document;
 pub mod feed;
 pub mod memory;

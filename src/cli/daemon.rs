@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::arguments::{Log, Sources};
 use super::{Failure, kernel, logging, table};
 use crate::config::{self, Effective};
+use crate::conntrack::{self, Cleaner};
 use crate::feed::Feed;
 use crate::memory;
 use crate::node::{self, ThisNode};
@@ -65,7 +66,8 @@ async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> 
     }
     let table = ServiceTable::new(feed.node().settings()?, feed.node().state());
     let backend = Nftables::new(netlink, options);
-    let mut reconciler = Reconciler::new(table, backend, (), sync_period, Instant::now());
+    let cleaner = Cleaner::start(conntrack::Netlink::default(), |_| {})?;
+    let mut reconciler = Reconciler::new(table, backend, cleaner, sync_period, Instant::now());
     let start = Instant::now();
     if let Some(report) = reconciler.start(first, start) {
         tracing::info!(
