@@ -57,6 +57,11 @@ impl Claims {
         self.contests.get(frontend).map(|contest| &contest.winner.fate)
     }
 
+    /// How many frontends there are.
+    pub(crate) fn len(&self) -> usize {
+        self.contests.len()
+    }
+
     /// Every frontend with its fate, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Frontend, &Arc<Fate>)> {
         self.contests.iter().map(|(frontend, contest)| (frontend, &contest.winner.fate))

@@ -11,11 +11,12 @@ use crate::fate::{
     Backend, Fate, Frontend, FrontendKind, Masquerade, Policy, Route, Selection, ServicePortName, Target,
 };
 use crate::flows::Serving;
-use crate::net::{Cidr, Family, Protocol};
+use crate::net::{Cidr, Family, PerFamily, Protocol};
 use crate::node::{NodeState, Settings};
 use crate::select::{Candidate, Picks, Uses, pick};
 use crate::service::{Port, Service};
 use crate::slices::{Merged, Slices, merge};
+use crate::totals::NoLocalEndpoints;
 
 /// What one Service contributes to the table. Each list is sorted and without duplicates.
 #[derive(Debug, Default)]
@@ -25,6 +26,7 @@ pub(crate) struct Derived {
     pub(crate) claims: Box<[(Frontend, Arc<Fate>)]>,
     pub(crate) cluster_ips: Box<[IpAddr]>,
     pub(crate) hairpins: Box<[(Protocol, Backend)]>,
+    pub(crate) no_local_endpoints: PerFamily<NoLocalEndpoints>,
     /// of each UDP port in each family; in no order
     pub(crate) serving: Box<[Serving]>,
 }
@@ -77,6 +79,7 @@ struct Found {
     claims: Vec<(Frontend, Arc<Fate>)>,
     cluster_ips: Vec<IpAddr>,
     hairpins: Vec<(Protocol, Backend)>,
+    no_local_endpoints: PerFamily<NoLocalEndpoints>,
     serving: Vec<Serving>,
 }
 
@@ -99,6 +102,7 @@ impl Found {
             claims: self.claims.into(),
             cluster_ips: self.cluster_ips.into(),
             hairpins: self.hairpins.into(),
+            no_local_endpoints: self.no_local_endpoints,
             serving: self.serving.into(),
         }
     }
@@ -143,16 +147,34 @@ impl<'a> InFamily<'a> {
         let picks = pick(&candidates, self.zone, self.uses(port));
         let used = [&picks.cluster, &picks.local].into_iter().flatten();
         found.hairpins.extend(used.flat_map(|selection| hairpins(&merged, selection, port.protocol)));
+        if picks.any && picks.local.is_none() {
+            let count = &mut found.no_local_endpoints[self.family];
+            count.internal += u32::from(self.internal_local());
+            count.external += u32::from(self.external_local() && self.is_external(port));
+        }
         self.claim_all(port, &picks, &mut found.claims);
+    }
+
+    fn internal_local(&self) -> bool {
+        self.service.internal_policy == Policy::Local
+    }
+
+    fn external_local(&self) -> bool {
+        self.service.external_policy == Policy::Local
+    }
+
+    /// Whether the port can be reached other than by its ClusterIP.
+    fn is_external(&self, port: &Port) -> bool {
+        port.node_port.is_some() || !self.external_ips.is_empty() || !self.load_balancer_ips.is_empty()
     }
 
     /// Reference §1.2, "derived per service port".
     fn uses(&self, port: &Port) -> Uses {
-        let internal_local = self.service.internal_policy == Policy::Local;
-        let external_local = self.service.external_policy == Policy::Local;
-        let external =
-            port.node_port.is_some() || !self.external_ips.is_empty() || !self.load_balancer_ips.is_empty();
-        Uses { cluster: !internal_local || external, local: internal_local || external_local && external }
+        let external = self.is_external(port);
+        Uses {
+            cluster: !self.internal_local() || external,
+            local: self.internal_local() || self.external_local() && external,
+        }
     }
 
     /// Every frontend of the port (reference §3.1).

@@ -40,9 +40,9 @@ impl Slices {
         }
     }
 
-    /// True if it was there.
-    pub(crate) fn remove(&mut self, name: &str) -> bool {
-        self.find(name).map(|i| self.0.remove(i)).is_ok()
+    /// What was there.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Slice> {
+        self.find(name).ok().map(|i| self.0.remove(i).1)
     }
 
     fn of_family(&self, family: Family) -> impl Iterator<Item = &Slice> {

@@ -1,3 +1,4 @@
 //! Against a real kube-apiserver and etcd.
 
 mod control_plane;
+mod manifests;
