@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod daemon;
+pub mod conntrack;
 pub mod document;
 pub mod feed;
 pub mod host;
