@@ -63,16 +63,11 @@ async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> 
     if let Some(message) = feed.node().other_nodes(&first.events) {
         tracing::warn!("{message}");
     }
-    let has_gaps = first.has_gaps;
-    let mut reconciler = {
-        let mut table = ServiceTable::new(feed.node().settings()?, feed.node().state());
-        let notices = table.update(first.events).notices;
-        notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-        Reconciler::new(table, Nftables::new(netlink, options), sync_period, Instant::now())
-    };
-    reconciler.keep_unknown(has_gaps, Instant::now());
+    let table = ServiceTable::new(feed.node().settings()?, feed.node().state());
+    let backend = Nftables::new(netlink, options);
+    let mut reconciler = Reconciler::new(table, backend, (), sync_period, Instant::now());
     let start = Instant::now();
-    if let Some(report) = reconciler.sync(Instant::now()) {
+    if let Some(report) = reconciler.start(first, start) {
         tracing::info!(
             frontends = reconciler.table().frontends().count(),
             operations = report.operations,

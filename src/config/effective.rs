@@ -6,10 +6,13 @@ use std::time::Duration;
 use kube_verdict_table::net::parse_ip;
 use kube_verdict_table::{Cidr, NodePortEntry, Settings};
 
+use super::client::Client;
+use super::conntrack::Conntrack;
 use super::detect::DetectLocal;
 use super::duration::GoDuration;
 use super::file::{File, Iptables, Nftables};
 use super::mode::Mode;
+use super::serving::Serving;
 use super::{gates, node_ports};
 
 /// Everything that a configuration file and flags decide today.
@@ -34,6 +37,14 @@ pub struct Effective {
     pub min_sync_period: Option<Duration>,
     /// whether externalIPs are served
     pub allow_external_ips: bool,
+    /// how the API server is reached
+    pub client: Client,
+    /// where health and metrics are served
+    pub serving: Serving,
+    /// what conntrack is to be like
+    pub conntrack: Conntrack,
+    /// how willingly the kernel ends this process when memory is short, -1000 to 1000
+    pub oom_score_adj: i32,
 }
 
 /// What the sections of the modes have in common.
@@ -97,6 +108,10 @@ impl Effective {
             sync_period: shared.effective_sync_period().to_std(),
             min_sync_period: shared.explicit_min_sync_period().map(GoDuration::to_std),
             allow_external_ips: gates::is_on(file, gates::ALLOW_SERVICE_EXTERNAL_IPS),
+            client: Client::of(file),
+            serving: Serving::of(file),
+            conntrack: Conntrack::of(file),
+            oom_score_adj: file.oom_score_adj.unwrap_or(-999),
         }
     }
 

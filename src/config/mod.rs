@@ -6,6 +6,8 @@
 //!
 //! Reading is in two steps so that all but the first is pure: [`load`] reads the file, [`from_text`] the rest.
 
+mod client;
+mod conntrack;
 mod detect;
 pub mod duration;
 mod effective;
@@ -16,13 +18,17 @@ mod later;
 mod load;
 mod mode;
 mod node_ports;
+mod serving;
 mod validate;
 
+pub use client::Client;
+pub use conntrack::Conntrack;
 pub use detect::DetectLocal;
 pub use duration::GoDuration;
 pub use effective::Effective;
 pub use error::{ConfigError, FieldError};
 pub use load::{Flags, Loaded, Message, defaults, from_text, load};
+pub use serving::Serving;
 
 #[cfg(test)]
 mod tests;

@@ -11,9 +11,11 @@
 
 mod reconciler;
 mod run;
+mod witness;
 
 pub use reconciler::Reconciler;
 pub use run::{Ended, Input, News, Pace, run};
+pub use witness::{Scope, Synced, Witness};
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use kube_verdict_nftables::{Error, Kernel, Nftables, Report};
-use kube_verdict_table::objects::ObjectEvent;
-use kube_verdict_table::{NodeState, ServiceTable, Update};
+use kube_verdict_table::{ServiceTable, Update};
+
+use super::{Input, Scope, Synced, Witness};
 
 /// First time between two tries after a failure; it doubles up to the sync period.
 const RETRY: Duration = Duration::from_secs(1);
@@ -16,10 +17,11 @@ const GARBAGE: Duration = Duration::from_secs(5);
 /// that grows faster than the map.
 const VERIFY_SHARE: u32 = 50;
 
-/// A table and the backend that follows it.
-pub struct Reconciler<K> {
+/// A table, the backend that follows it, and who is told of it.
+pub struct Reconciler<K, W = ()> {
     table: ServiceTable,
     backend: Nftables<K>,
+    witness: W,
     /// the longest time between two looks at whether somebody else changed the ruleset
     sync_period: Duration,
     verify_at: Instant,
@@ -34,11 +36,34 @@ struct Failure {
     said: Vec<String>,
 }
 
-impl<K: Kernel> Reconciler<K> {
-    /// With the first complete set of objects in the table; nothing is written yet.
-    pub fn new(table: ServiceTable, backend: Nftables<K>, sync_period: Duration, now: Instant) -> Self {
+impl<K: Kernel, W: Witness> Reconciler<K, W> {
+    /// With a table that has seen no objects yet; nothing is written.
+    pub fn new(
+        table: ServiceTable,
+        backend: Nftables<K>,
+        witness: W,
+        sync_period: Duration,
+        now: Instant,
+    ) -> Self {
         let verify_at = now + sync_period;
-        Reconciler { table, backend, sync_period, verify_at, garbage_at: None, failure: None }
+        Reconciler { table, backend, witness, sync_period, verify_at, garbage_at: None, failure: None }
+    }
+
+    /// Takes in the first complete set of objects and makes the kernel equal to it.
+    pub fn start(&mut self, first: Input, now: Instant) -> Option<Report> {
+        self.witness.requested(&first);
+        self.keep_unknown(first.has_gaps, now);
+        let update = self.table.update_all(first.node, first.events);
+        update.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
+        self.sync_after(Some(&update), now)
+    }
+
+    /// Takes in what is new and programmes what follows from it.
+    pub fn take_in(&mut self, news: Input, now: Instant) -> Option<Report> {
+        self.witness.requested(&news);
+        self.keep_unknown(news.has_gaps, now);
+        let update = self.table.update_all(news.node, news.events);
+        self.programme(update, now)
     }
 
     /// The table.
@@ -57,7 +82,7 @@ impl<K: Kernel> Reconciler<K> {
     }
 
     /// Whether services that only the kernel knows of stay, because the source could not read everything.
-    pub fn keep_unknown(&mut self, keep: bool, now: Instant) {
+    fn keep_unknown(&mut self, keep: bool, now: Instant) {
         if self.backend.keep_unknown(keep) && !keep {
             tracing::info!("everything could be read: services that nobody defines go");
             self.verify_at = now;
@@ -66,30 +91,29 @@ impl<K: Kernel> Reconciler<K> {
 
     /// Compares everything with the kernel and writes the difference.
     pub fn sync(&mut self, now: Instant) -> Option<Report> {
+        self.sync_after(None, now)
+    }
+
+    fn sync_after(&mut self, update: Option<&Update>, now: Instant) -> Option<Report> {
+        let start = Instant::now();
         let result = self.backend.sync(&self.table, now);
-        self.settle(result, now)
-    }
-
-    /// Takes in changes of objects and programmes what follows from them, in one batch a family.
-    pub fn change(&mut self, events: impl IntoIterator<Item = ObjectEvent>, now: Instant) -> Option<Report> {
-        let update = self.table.update(events);
-        self.programme(update, now)
-    }
-
-    /// The same for what is known of the node.
-    pub fn set_node(&mut self, node: NodeState, now: Instant) -> Option<Report> {
-        let update = self.table.set_node(node);
-        self.programme(update, now)
+        self.settle(result, Scope::Everything, update, start, now)
     }
 
     fn programme(&mut self, update: Update, now: Instant) -> Option<Report> {
         update.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-        if update.change.is_empty() {
-            return None;
-        }
-        self.garbage_at.get_or_insert(now + GARBAGE);
-        let result = self.backend.apply(&self.table, &update.change, now);
-        self.settle(result, now)
+        let start = Instant::now();
+        let is_empty = update.change.is_empty();
+        let result = match is_empty {
+            // What failed before stays failed: an empty change mends nothing.
+            true if self.failure.is_some() => return None,
+            true => Ok(Report::default()),
+            false => {
+                self.garbage_at.get_or_insert(now + GARBAGE);
+                self.backend.apply(&self.table, &update.change, now)
+            }
+        };
+        self.settle(result, Scope::Change, Some(&update), start, now).filter(|_| !is_empty)
     }
 
     /// When [`Reconciler::wake`] has something to do.
@@ -117,7 +141,7 @@ impl<K: Kernel> Reconciler<K> {
         let result = self.backend.verify(&self.table, now);
         self.verify_at = now + self.sync_period.max(start.elapsed() * VERIFY_SHARE);
         let result = result?;
-        let report = self.settle(result, now)?;
+        let report = self.settle(result, Scope::Everything, None, start, now)?;
         if report.operations > 0 {
             tracing::warn!(
                 operations = report.operations,
@@ -128,7 +152,21 @@ impl<K: Kernel> Reconciler<K> {
     }
 
     /// Says what happened, once, and decides when to try again.
-    fn settle(&mut self, result: Result<Report, Vec<Error>>, now: Instant) -> Option<Report> {
+    fn settle(
+        &mut self,
+        result: Result<Report, Vec<Error>>,
+        scope: Scope,
+        update: Option<&Update>,
+        start: Instant,
+        now: Instant,
+    ) -> Option<Report> {
+        self.witness.synced(&Synced {
+            table: &self.table,
+            scope,
+            update,
+            took: start.elapsed(),
+            outcome: result.as_ref().map_err(Vec::as_slice),
+        });
         match result {
             Ok(report) => {
                 report.refused.iter().for_each(|refused| tracing::error!("{refused}"));

@@ -8,7 +8,7 @@ use kube_verdict_table::NodeState;
 use kube_verdict_table::objects::ObjectEvent;
 use tokio::time::{sleep, sleep_until};
 
-use super::Reconciler;
+use super::{Reconciler, Witness};
 
 /// What happened since the last time.
 #[derive(Clone, Debug, Default)]
@@ -45,8 +45,8 @@ pub enum Ended {
 }
 
 /// Follows the news until they end or `stop` is done. The rules stay.
-pub async fn run<K: Kernel>(
-    reconciler: &mut Reconciler<K>,
+pub async fn run<K: Kernel, W: Witness>(
+    reconciler: &mut Reconciler<K, W>,
     news: &mut impl News,
     pace: Pace,
     stop: impl Future<Output = ()>,
@@ -73,15 +73,10 @@ pub async fn run<K: Kernel>(
     }
 }
 
-fn change<K: Kernel>(reconciler: &mut Reconciler<K>, input: Input) {
+fn change<K: Kernel, W: Witness>(reconciler: &mut Reconciler<K, W>, input: Input) {
     let start = Instant::now();
     let objects = input.events.len();
-    reconciler.keep_unknown(input.has_gaps, start);
-    let reports = [
-        input.node.and_then(|node| reconciler.set_node(node, start)),
-        reconciler.change(input.events, start),
-    ];
-    for report in reports.into_iter().flatten() {
+    if let Some(report) = reconciler.take_in(input, start) {
         tracing::debug!(
             objects,
             elements = report.elements,

@@ -50,7 +50,11 @@ fn reconciler(now: Instant) -> Reconciler<MemoryKernel> {
     };
     let table = ServiceTable::new(settings, NodeState::default());
     let backend = Nftables::new(MemoryKernel::new(), Options { masquerade_mark: 0x4000 });
-    Reconciler::new(table, backend, SYNC_PERIOD, now)
+    Reconciler::new(table, backend, (), SYNC_PERIOD, now)
+}
+
+fn news(events: impl IntoIterator<Item = ObjectEvent>) -> Input {
+    Input { events: events.into_iter().collect(), ..Input::default() }
 }
 
 fn backends(reconciler: &mut Reconciler<MemoryKernel>) -> Vec<String> {
@@ -67,10 +71,10 @@ fn backends(reconciler: &mut Reconciler<MemoryKernel>) -> Vec<String> {
 fn a_failure_is_retried_later_and_later_and_loses_nothing() {
     let now = Instant::now();
     let mut ours = reconciler(now);
-    ours.change([service(1), slice(1, 1)], now).unwrap();
+    ours.take_in(news([service(1), slice(1, 1)]), now).unwrap();
     ours.backend_mut().kernel_mut().fault =
         Some(Box::new(|_| Some(CommitError::Io(io::Error::from_raw_os_error(libc::ENOMEM)))));
-    assert_eq!(ours.change([slice(1, 2)], now), None);
+    assert_eq!(ours.take_in(news([slice(1, 2)]), now), None);
     assert!(!ours.is_in_sync());
     assert_eq!(backends(&mut ours), ["10.0.1.1:8080"]);
     let mut at = now;
@@ -89,7 +93,7 @@ fn a_failure_is_retried_later_and_later_and_loses_nothing() {
 fn foreign_changes_are_mended_within_the_sync_period() {
     let now = Instant::now();
     let mut ours = reconciler(now);
-    ours.change([service(1), slice(1, 1)], now).unwrap();
+    ours.take_in(news([service(1), slice(1, 1)]), now).unwrap();
     ours.backend_mut().kernel_mut().flush();
     assert!(ours.next_wake() <= now + SYNC_PERIOD);
     ours.wake(now + SYNC_PERIOD).unwrap();
@@ -100,23 +104,23 @@ fn foreign_changes_are_mended_within_the_sync_period() {
 fn what_a_source_with_gaps_does_not_know_stays_until_it_knows_everything() {
     let now = Instant::now();
     let mut before = reconciler(now);
-    before.change([service(1), slice(1, 1), service(2), slice(2, 1)], now).unwrap();
+    before.take_in(news([service(1), slice(1, 1), service(2), slice(2, 1)]), now).unwrap();
     let kernel = std::mem::take(before.backend_mut().kernel_mut());
 
     // Started anew, and service 2 is in a file that is broken.
     let mut ours = reconciler(now);
     *ours.backend_mut().kernel_mut() = kernel;
-    ours.keep_unknown(true, now);
-    ours.change([service(1), slice(1, 7)], now).unwrap();
+    let with_gaps = |events: Vec<ObjectEvent>| Input { has_gaps: true, ..news(events) };
+    ours.take_in(with_gaps(vec![service(1), slice(1, 7)]), now).unwrap();
     assert_eq!(backends(&mut ours), ["10.0.1.7:8080", "10.0.2.1:8080"]);
-    ours.change([slice(1, 8)], now).unwrap();
+    ours.take_in(with_gaps(vec![slice(1, 8)]), now).unwrap();
     assert_eq!(backends(&mut ours), ["10.0.1.8:8080", "10.0.2.1:8080"]);
     // The file is mended, with another endpoint; then a service that nobody defines any more goes.
-    ours.change([service(2), slice(2, 9)], now).unwrap();
+    ours.take_in(with_gaps(vec![service(2), slice(2, 9)]), now).unwrap();
     assert_eq!(backends(&mut ours), ["10.0.1.8:8080", "10.0.2.9:8080"]);
     let key = ObjectKey { kind: Kind::Service, namespace: "default".into(), name: "s2".into() };
-    ours.change([ObjectEvent::Deleted(key)], now).unwrap();
-    ours.keep_unknown(false, now);
+    ours.take_in(with_gaps(vec![ObjectEvent::Deleted(key)]), now).unwrap();
+    ours.take_in(news([]), now);
     assert_eq!(ours.next_wake(), now);
     ours.wake(now);
     assert_eq!(backends(&mut ours), ["10.0.1.8:8080"]);
@@ -126,14 +130,14 @@ fn what_a_source_with_gaps_does_not_know_stays_until_it_knows_everything() {
 fn unused_chains_go_a_while_after_the_change() {
     let now = Instant::now();
     let mut ours = reconciler(now);
-    ours.change([service(1), slice(1, 1)], now).unwrap();
+    ours.take_in(news([service(1), slice(1, 1)]), now).unwrap();
     let chains = |ours: &mut Reconciler<MemoryKernel>| {
         let state = ours.backend_mut().kernel_mut().contents(Family::V4).unwrap();
         state.chains.contains_key("pick-1")
     };
     assert!(chains(&mut ours));
     let key = ObjectKey { kind: Kind::Service, namespace: "default".into(), name: "s1".into() };
-    ours.change([ObjectEvent::Deleted(key)], now).unwrap();
+    ours.take_in(news([ObjectEvent::Deleted(key)]), now).unwrap();
     assert!(chains(&mut ours));
     ours.wake(now + Duration::from_secs(5));
     assert!(!chains(&mut ours));

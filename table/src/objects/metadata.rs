@@ -26,9 +26,29 @@ pub struct Metadata {
     /// set while the object waits for its finalizers
     #[serde(default, deserialize_with = "optional_text")]
     pub deletion_timestamp: Option<Box<str>>,
+    /// what an API server counts versions with; a source that watches one takes it out of the object, so that
+    /// nobody takes another version for another object
+    #[serde(default, deserialize_with = "optional_text")]
+    pub resource_version: Option<Box<str>>,
     /// the labels that count
     #[serde(default, deserialize_with = "or_default")]
     pub labels: Labels,
+    /// the annotations that count
+    #[serde(default, deserialize_with = "or_default")]
+    pub annotations: Annotations,
+}
+
+/// The annotations that count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Annotations {
+    /// when the change happened that an EndpointSlice was written for: RFC 3339 with a fraction of a second
+    /// (reference §14.1, network programming latency)
+    #[serde(
+        default,
+        rename = "endpoints.kubernetes.io/last-change-trigger-time",
+        deserialize_with = "optional_text"
+    )]
+    pub last_change_trigger_time: Option<Box<str>>,
 }
 
 /// The labels that count.

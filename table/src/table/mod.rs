@@ -70,28 +70,40 @@ impl ServiceTable {
     /// Bad leaves of objects are passed over in silence; who has not asked an API server should have asked
     /// [`Object::validate`](crate::objects::Object::validate).
     pub fn update(&mut self, events: impl IntoIterator<Item = ObjectEvent>) -> Update {
+        self.update_all(None, events)
+    }
+
+    /// The node is now like this.
+    pub fn set_node(&mut self, node: NodeState) -> Update {
+        self.update_all(Some(node), [])
+    }
+
+    /// The node and objects at once: what both touch is derived once.
+    pub fn update_all(
+        &mut self,
+        node: Option<NodeState>,
+        events: impl IntoIterator<Item = ObjectEvent>,
+    ) -> Update {
         let mut touched = Touched::default();
+        let mut addresses = None;
+        if let Some(node) = node {
+            let before = std::mem::replace(&mut self.node, node);
+            // Of the node only the zone (hints) and its IPs (source ranges) have a part in fates.
+            if before.zone != self.node.zone || before.node_ips != self.node.node_ips {
+                touched.services.extend(self.services.keys().cloned());
+            }
+            if before.node_port_addresses != self.node.node_port_addresses {
+                addresses = Some(self.node.node_port_addresses.clone());
+            }
+        }
         for event in events {
             match event {
                 ObjectEvent::Applied(object) => self.apply(object, &mut touched),
                 ObjectEvent::Deleted(key) => self.delete(key, &mut touched),
             }
         }
-        self.derive_touched(touched)
-    }
-
-    /// The node is now like this.
-    pub fn set_node(&mut self, node: NodeState) -> Update {
-        let before = std::mem::replace(&mut self.node, node);
-        let mut touched = Touched::default();
-        // Of the node only the zone (hints) and its IPs (source ranges) have a part in fates.
-        if before.zone != self.node.zone || before.node_ips != self.node.node_ips {
-            touched.services.extend(self.services.keys().cloned());
-        }
         let mut update = self.derive_touched(touched);
-        if before.node_port_addresses != self.node.node_port_addresses {
-            update.change.node_port_addresses = Some(self.node.node_port_addresses.clone());
-        }
+        update.change.node_port_addresses = addresses;
         update
     }
 

@@ -1,0 +1,64 @@
+//! What the loop tells about itself. Health, metrics, conntrack and the like follow from syncs and are no rules:
+//! they hang here, so that the loop knows none of them.
+
+use std::time::Duration;
+
+use kube_verdict_nftables::{Error, Report};
+use kube_verdict_table::{ServiceTable, Update};
+
+use super::Input;
+
+/// Is told what the loop does, between two batches. It must not wait for anything: what takes time goes
+/// elsewhere.
+pub trait Witness {
+    /// News are about to be taken in.
+    fn requested(&mut self, news: &Input);
+
+    /// A sync ended, well or not. After [`Witness::requested`] there always is one, even if nothing was to be
+    /// programmed.
+    fn synced(&mut self, sync: &Synced<'_>);
+}
+
+/// Nobody wants to know.
+impl Witness for () {
+    fn requested(&mut self, _: &Input) {}
+    fn synced(&mut self, _: &Synced<'_>) {}
+}
+
+/// Both are told, one after the other.
+impl<A: Witness, B: Witness> Witness for (A, B) {
+    fn requested(&mut self, news: &Input) {
+        self.0.requested(news);
+        self.1.requested(news);
+    }
+
+    fn synced(&mut self, sync: &Synced<'_>) {
+        self.0.synced(sync);
+        self.1.synced(sync);
+    }
+}
+
+/// How much a sync compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// the whole table with what is read from the kernel
+    Everything,
+    /// what changed in the table
+    Change,
+}
+
+/// A sync that ended.
+#[derive(Debug)]
+pub struct Synced<'a> {
+    /// the table as it is now
+    pub table: &'a ServiceTable,
+    /// what the sync was about
+    pub scope: Scope,
+    /// what the table made of the news that led to it, if news did. After a failure the kernel may show this
+    /// only with the next success.
+    pub update: Option<&'a Update>,
+    /// from the news, or the decision, to the kernel's answer
+    pub took: Duration,
+    /// what was written; or what went wrong, at least one error
+    pub outcome: Result<&'a Report, &'a [Error]>,
+}
