@@ -1,8 +1,6 @@
 # shellcheck shell=bash
 # etcd, kube-apiserver, kube-controller-manager and kube-scheduler on a machine of their own. Sourced by run.sh.
 
-kubectl() { on cp kubectl --kubeconfig "$keys/admin.kubeconfig" "$@"; }
-
 control_plane() {
 	power_on cp
 	control_plane_network

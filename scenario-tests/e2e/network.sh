@@ -23,8 +23,8 @@ node_network() { # NUMBER
 	local number=$1 name=n$1 other
 	on "$name" sysctl -qw "${forwarding[@]}"
 	# The peer's namespace is told by a process as this machine numbers it: only the network of cp is entered.
-	nsenter --target "${machine[cp]}" --net \
-		ip link add "to-$name" master bridge type veth peer name eth0 netns "${machine[$name]}"
+	nsenter --target "$(cat "$state/cp/process")" --net \
+		ip link add "to-$name" master bridge type veth peer name eth0 netns "$(cat "$state/$name/process")"
 	on cp ip link set "to-$name" up
 	on "$name" ip -batch - <<-BATCH
 		link set eth0 up

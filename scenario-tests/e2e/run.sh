@@ -3,8 +3,8 @@
 #
 # Real programs throughout: etcd, the control plane, a kubelet and containerd on each of three nodes, CoreDNS in a pod,
 # and on every node the image of `make image` from the shipped manifests. Nothing of the machine's own network is used.
-# With a COMMAND that is run on the control plane's machine instead of the suite: `run.sh bash` looks around, where
-# `kubectl` works, and `node 1 nft list ruleset` runs something on a node.
+# With a COMMAND that is run in the cluster's place instead of the suite: in `run.sh bash` there are `kubectl`, and
+# `on n1 nft list ruleset` for something on a node (n1, n2, n3, or cp for the control plane).
 # Everything ends with this script, however that ends. What is left is target/e2e: logs, and the suite's report.
 #
 # In the environment: PROXY=kube-verdict (the default), kube-proxy (the real one), kubeadm (kube-verdict in the place of
@@ -20,26 +20,23 @@ for part in settings programs images keys machines network control-plane node pr
 done
 
 tidy_up() {
-	local status=$? name
+	local status=$?
 	trap '' INT TERM
-	for name in "${!machine[@]}"; do power_off "$name"; done
+	all_off
 	remove_control_groups
 	[ ! -e "$state/sysctls" ] || sysctl -q -p "$state/sysctls" >/dev/null || true
 	rm -rf "$state"
 	exit "$status"
 }
 
-# On the control plane's machine; a signal for this script does not wait for it.
+# In the background, because a signal that this script gets would otherwise wait for the end of it.
 run() {
-	local pid
-	on cp "$@" <&0 &
-	pid=$!
-	wait "$pid"
+	"$@" <&0 &
+	wait "$!"
 }
 
 suite() {
-	run env KUBECONFIG="$keys/admin.kubeconfig" \
-		ginkgo --procs="$procs" --focus="$focus" --skip="$skip" --timeout=2h --no-color --silence-skips \
+	run on cp ginkgo --procs="$procs" --focus="$focus" --skip="$skip" --timeout=2h --no-color --silence-skips \
 		--json-report=report.json --output-dir="$logs" \
 		"$peers/e2e.test" -- --kubeconfig="$keys/admin.kubeconfig" --kubectl-path="$peers/kubectl" \
 		--provider=skeleton --num-nodes="$nodes" --disable-log-dump=true --report-dir="$logs" \
@@ -60,6 +57,7 @@ keys=$state/keys
 trap tidy_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+commands
 keep_sysctls
 all_keys
 control_plane
@@ -72,4 +70,4 @@ kubectl wait --for=condition=Ready node --all --timeout=120s >/dev/null
 kubectl apply -f "$here/dns.yaml" >/dev/null
 [ "$proxy" = none ] || kubectl -n kube-system rollout status deployment/coredns --timeout=120s >/dev/null
 say "the cluster is ready"
-if [ "$#" -gt 0 ]; then run env KUBECONFIG="$keys/admin.kubeconfig" "$@"; else suite; fi
+if [ "$#" -gt 0 ]; then run "$@"; else suite; fi
