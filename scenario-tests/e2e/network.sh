@@ -33,9 +33,10 @@ node_network() { # NUMBER
 		route add default via $control_plane_ip
 		route add ::/0 via $control_plane_ip6
 	BATCH
-	for other in $(seq "$nodes"); do
-		[ "$other" -ne "$number" ] || continue
+	for other in $(seq 9); do
+		[ "$other" -ne "$number" ] && [ -e "$state/n$other/process" ] || continue
 		route_pods "$name" "$other"
+		route_pods "n$other" "$number"
 	done
 	route_pods cp "$number"
 }

@@ -24,11 +24,11 @@ all_programs() {
 
 shipped_image() {
 	local archive
-	[ "$proxy" != kube-proxy ] || return 0
-	for archive in "$repository"/target/kube-verdict-*.tar; do
-		[ -e "$archive" ] || fail "there is no image: make image"
-		echo "$archive"
-	done
+	case $proxy in kube-proxy | none) return ;; esac
+	# The newest, if there are several.
+	archive=$(ls -t "$repository"/target/kube-verdict-*.tar 2>/dev/null | head -n 1)
+	[ -n "$archive" ] || fail "there is no image: make image"
+	echo "$archive"
 }
 
 # The kubelet sets some for the whole machine; tidying up puts these back.
