@@ -19,7 +19,8 @@ fn shipped(name: &str) -> PathBuf {
 /// `kubectl apply` as the documentation says, with more words; how many objects it spoke of.
 fn apply(control_plane: &ControlPlane, name: &str, more: &[&str]) -> usize {
     let directory = shipped(name);
-    let mut words = vec!["apply", "--server-side", "--force-conflicts", "-k", directory.to_str().unwrap()];
+    let mut words =
+        vec!["apply", "--server-side", "--force-conflicts", "-k", directory.to_str().expect("text")];
     words.extend(more);
     let told = control_plane.kubectl(&words).unwrap_or_else(|error| panic!("{name}: {error}"));
     told.lines().filter(|line| line.contains("serverside-applied")).count()
@@ -27,18 +28,19 @@ fn apply(control_plane: &ControlPlane, name: &str, more: &[&str]) -> usize {
 
 fn daemon_set(control_plane: &ControlPlane, name: &str) -> Value {
     let path = format!("/apis/apps/v1/namespaces/kube-system/daemonsets/{name}");
-    control_plane.api().get(&path).unwrap()
+    control_plane.api().get(&path).expect("a DaemonSet")
 }
 
 /// Every permission of a role.
 fn rules(control_plane: &ControlPlane, role: &str) -> BTreeSet<[String; 3]> {
     let path = format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{role}");
-    let role = control_plane.api().get(&path).unwrap();
+    let role = control_plane.api().get(&path).expect("a role");
     let words = |rule: &Value, field: &str| -> Vec<String> {
-        rule[field].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+        let list = rule[field].as_array().expect("a list").iter();
+        list.map(|word| word.as_str().expect("text").to_owned()).collect()
     };
     let mut all = BTreeSet::new();
-    for rule in role["rules"].as_array().unwrap() {
+    for rule in role["rules"].as_array().expect("rules") {
         for group in words(rule, "apiGroups") {
             for resource in words(rule, "resources") {
                 for verb in words(rule, "verbs") {
