@@ -12,5 +12,5 @@ pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
     logging::for_daemon(&loaded.logging);
     table::log_messages(&loaded);
     let manifests = sources.manifests().map(Directory::open).transpose()?;
-    daemon::run(manifests, kernel::open()?, loaded.effective)
+    daemon::run(manifests, kernel::open()?, loaded)
 }
