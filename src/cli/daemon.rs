@@ -7,36 +7,53 @@ use kube_verdict_table::ServiceTable;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::Sources;
-use super::{Failure, kernel, logging, table};
-use crate::config::{self, Effective};
+use super::{Failure, kernel, logging};
+use crate::config::{self, Effective, Loaded};
 use crate::feed::Feed;
-use crate::memory;
 use crate::node::{self, ThisNode};
 use crate::reconcile::{Ended, News, Pace, Reconciler, run as reconcile};
 use crate::source::manifests::{Directory, follow};
+use crate::{host, memory};
 
 /// Runs until it is told to stop.
 pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
     let manifests = sources.manifests();
     let loaded = config::load(&sources.flags()).inspect_err(|_| logging::for_daemon(&sources.logging()))?;
     logging::for_daemon(&loaded.logging);
-    table::log_messages(&loaded);
+    config::log(&loaded.messages);
     let directory = Directory::open(manifests)?;
     let netlink = kernel::open()?;
+    host::prepare(&loaded.effective)?;
     // The loop has one thread: it waits for news, or for the kernel, never for both.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(directory, netlink, loaded.effective))
+    runtime.block_on(serve(directory, netlink, loaded))
 }
 
-async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> Result<(), Failure> {
+async fn serve(directory: Directory, netlink: Netlink, loaded: Loaded) -> Result<(), Failure> {
+    let Loaded { effective, source, .. } = loaded;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut changed = None;
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            change = config::changed(source.as_ref()) => changed = Some(change),
         }
     };
+    let ended = work(directory, netlink, effective, stop).await;
+    match changed {
+        Some(changed) => Err(format!("{changed}; the rules stay").into()),
+        None => ended,
+    }
+}
+
+async fn work(
+    directory: Directory,
+    netlink: Netlink,
+    effective: Effective,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     tokio::pin!(stop);
     let options = Options { masquerade_mark: effective.masquerade_mark };
     let pace = Pace { min_sync_period: effective.min_sync_period };
@@ -63,6 +80,7 @@ async fn serve(directory: Directory, netlink: Netlink, effective: Effective) -> 
     if let Some(message) = feed.node().other_nodes(&first.events) {
         tracing::warn!("{message}");
     }
+    config::log(&feed.node().suspicious(host::is_dual_stack())?);
     let table = ServiceTable::new(feed.node().settings()?, feed.node().state());
     let backend = Nftables::new(netlink, options);
     let mut reconciler = Reconciler::new(table, backend, (), sync_period, Instant::now());

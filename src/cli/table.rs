@@ -4,7 +4,7 @@ use kube_verdict_table::ServiceTable;
 
 use super::Failure;
 use super::arguments::Sources;
-use crate::config::{self, Effective, Loaded, Message};
+use crate::config::{self, Effective};
 use crate::node::{Interfaces, ThisNode, name};
 use crate::source::Batch;
 use crate::source::manifests::Directory;
@@ -12,18 +12,8 @@ use crate::source::manifests::Directory;
 /// Loads the configuration and says what is to be said about it.
 pub(super) fn configuration(sources: &Sources) -> Result<Effective, Failure> {
     let loaded = config::load(&sources.flags())?;
-    log_messages(&loaded);
+    config::log(&loaded.messages);
     Ok(loaded.effective)
-}
-
-/// Writes what a configuration has to say to the log.
-pub(super) fn log_messages(loaded: &Loaded) {
-    for message in &loaded.messages {
-        match message {
-            Message::Info(text) => tracing::info!("{text}"),
-            Message::Warning(text) => tracing::warn!("{text}"),
-        }
-    }
 }
 
 /// The table, built from everything that is there.

@@ -50,6 +50,16 @@ pub enum Message {
     Warning(String),
 }
 
+/// Writes to the log what a configuration has to say.
+pub fn log(messages: &[Message]) {
+    for message in messages {
+        match message {
+            Message::Info(text) => tracing::info!("{text}"),
+            Message::Warning(text) => tracing::warn!("{text}"),
+        }
+    }
+}
+
 /// Reads the configuration file, if there is one, and applies the flags.
 pub fn load(flags: &Flags) -> Result<Loaded, ConfigError> {
     match &flags.config {

@@ -165,3 +165,18 @@ fn defaults_of_durations_are_written_as_go_writes_them() {
         assert_eq!(duration.to_string(), flag.default, "--{}", flag.name);
     }
 }
+
+/// `configz.json` is what kube-proxy 1.36.3 answered with this configuration and `-v=2`.
+#[test]
+fn configz_is_that_of_kube_proxy() {
+    let body = "mode: nftables\nhostnameOverride: n1\nclientConnection: {kubeconfig: /etc/kubeconfig}\n\
+        conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}\n";
+    let ours = with_file(body, &[("v", "2")]).unwrap().configuration.configz();
+    let mut theirs: serde_json::Value = serde_json::from_str(include_str!("configz.json")).unwrap();
+    let fields = &mut theirs["kubeproxy.config.k8s.io"];
+    // It forgets the periods of modes that were not chosen; and it waits a second where we do not wait.
+    fields["iptables"]["syncPeriod"] = "30s".into();
+    fields["ipvs"]["syncPeriod"] = "30s".into();
+    fields["nftables"]["minSyncPeriod"] = "0s".into();
+    assert_eq!(ours, theirs);
+}
