@@ -168,9 +168,6 @@ fn help_tells_what_there_is() {
 #[test]
 fn what_is_not_understood_ends_with_2() {
     for (words, said) in [
-        ("", "--manifests DIR"),
-        ("render", "--manifests DIR"),
-        ("explain --to 10.96.0.10:80", "--manifests DIR"),
         ("explain --manifests .", "--to <IP:PORT[/PROTO]>"),
         ("explain --manifests . --to 10.96.0.10", "write 10.96.0.1:80 or [fd00::1]:80"),
         ("explain --manifests . --to 10.96.0.10:80/icmp", "icmp"),
@@ -181,6 +178,17 @@ fn what_is_not_understood_ends_with_2() {
     ] {
         let (out, error) = ends(&mut program(words), 2);
         assert!(error.contains(said) && out.is_empty(), "kube-verdict {words}: {said:?} in {error}");
+    }
+}
+
+#[test]
+fn without_any_source_both_are_named() {
+    for words in ["", "render", "explain --to 10.96.0.10:80"] {
+        let (out, error) = in_namespace(|| ends(program(words).env_remove("KUBERNETES_SERVICE_HOST"), 1));
+        assert!(
+            error.contains("kubeconfig") && error.contains("--manifests DIR") && out.is_empty(),
+            "{error}"
+        );
     }
 }
 
@@ -203,7 +211,7 @@ fn a_configuration_that_cannot_be_used_is_named_with_its_line() {
     for (text, said) in [
         (format!("{header}mode: [\n"), "config.yaml:3:"),
         (format!("{header}nftables:\n  masqueradeBit: many\n"), "config.yaml:4:18: nftables.masqueradeBit"),
-        (format!("{header}nftables:\n  masqueradeBit: 40\n"), "nftables.masqueradeBit (line 4): 40 is not"),
+        (format!("{header}iptables:\n  masqueradeBit: 40\n"), "iptables.masqueradeBit (line 4): 40 is not"),
         ("apiVersion: v1\nkind: ConfigMap\n".to_owned(), "config.yaml:2:7: kind is \"ConfigMap\""),
         (String::new(), "the file is empty"),
     ] {

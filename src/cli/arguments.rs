@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use kube_verdict_table::Protocol;
 
 use super::flags::{self, ProxyFlags};
@@ -15,7 +15,7 @@ use crate::config::{Flags, Logging};
 /// directory.
 ///
 /// Without a command it is the daemon, in the foreground, until it is stopped; the rules stay when it stops.
-/// It needs CAP_NET_ADMIN; `render` and `explain` need nothing. It takes kube-proxy's flags, and its configuration
+/// It needs CAP_NET_ADMIN; `render` and `explain` do not. It takes kube-proxy's flags, and its configuration
 /// file; with --config all flags are ignored that could stand in the file.
 #[derive(Debug, Parser)]
 #[command(name = "kube-verdict", max_term_width = 100, args_conflicts_with_subcommands = false)]
@@ -78,7 +78,8 @@ impl Arguments {
 /// Where everything comes from.
 #[derive(Debug, Args)]
 pub(super) struct Sources {
-    /// Directory of Service, EndpointSlice, Node and ServiceCIDR manifests (*.yaml, *.yml, *.json)
+    /// Directory of Service, EndpointSlice, Node and ServiceCIDR manifests (*.yaml, *.yml, *.json), in place of a
+    /// cluster
     #[arg(long, value_name = "DIR", global = true, display_order = 0)]
     manifests: Option<PathBuf>,
     #[command(flatten)]
@@ -141,13 +142,9 @@ impl FromStr for Destination {
 }
 
 impl Sources {
-    /// The directory, without which no command of those that ask can do anything. Ends the program as any
-    /// other misuse does.
-    pub(super) fn manifests(&self) -> &PathBuf {
-        self.manifests.as_ref().unwrap_or_else(|| {
-            let message = "a directory of manifests is needed: --manifests DIR";
-            Arguments::command().error(clap::error::ErrorKind::MissingRequiredArgument, message).exit()
-        })
+    /// The directory; without one objects come from an API server.
+    pub(super) fn manifests(&self) -> Option<&PathBuf> {
+        self.manifests.as_ref()
     }
 
     /// What the configuration is to be made from.
@@ -165,6 +162,8 @@ impl Sources {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
@@ -190,7 +189,7 @@ mod tests {
     fn options_may_stand_before_or_after_the_command() {
         for line in ["kube-verdict --manifests d render", "kube-verdict render --manifests d -v 4"] {
             let arguments = arguments(line).unwrap();
-            assert_eq!(arguments.sources.manifests(), &PathBuf::from("d"));
+            assert_eq!(arguments.sources.manifests(), Some(&PathBuf::from("d")));
         }
     }
 

@@ -23,15 +23,16 @@ pub(super) fn for_daemon(logging: &Logging) {
 
 /// Starts logging for one of the other commands.
 pub(super) fn for_command(logging: &Logging) {
-    let level = if logging.verbosity == 0 { "warn" } else { level(logging.verbosity) };
+    let level = if logging.verbosity == 0 { "warn,kube_client=off" } else { level(logging.verbosity) };
     start(logging, level, false);
 }
 
-/// What a verbosity lets through. What libraries have to say is for those who want every detail.
+/// What a verbosity lets through. What libraries have to say is for those who want every detail: what a request
+/// to the API server came to is said by ours.
 fn level(verbosity: u32) -> &'static str {
     match verbosity {
-        0..=3 => "info",
-        4..=5 => "info,kube_verdict=debug",
+        0..=3 => "info,kube_client=off,kube_runtime=off",
+        4..=5 => "info,kube_verdict=debug,kube_client=off,kube_runtime=off",
         _ => "trace",
     }
 }

@@ -24,7 +24,7 @@ pub use arguments::Arguments;
 use arguments::{Command, Sources};
 
 /// Why a command failed. Its text says what happened and what to do; whoever prints it adds nothing.
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Failure = crate::daemon::Failure;
 
 /// Runs the program.
 pub fn main() -> ExitCode {

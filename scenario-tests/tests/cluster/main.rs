@@ -2,4 +2,5 @@
 
 mod configuration;
 mod control_plane;
+mod flows;
 mod manifests;

@@ -6,6 +6,7 @@ mod affinity;
 mod claims;
 mod cluster_ip;
 mod configuration;
+mod conntrack;
 mod established;
 mod external_ips;
 mod external_policy;
