@@ -379,7 +379,7 @@ fn the_daemon_stops_well_and_leaves_the_rules_which_the_next_one_finds_as_they_s
 
         let mut daemon = Daemon::start(&mut examples("--logging-format json"));
         let line: Value = serde_json::from_str(&daemon.says(READY)).unwrap();
-        assert_eq!(line["fields"]["operations"], 0, "{line}");
+        assert_eq!(line["operations"], 0, "{line}");
         assert_eq!(daemon.ends_by(Signal::SIGINT), Some(0));
         assert_eq!(nft("list ruleset"), listing);
     });

@@ -27,7 +27,7 @@ pub struct Loaded {
     /// the same settings as kube-proxy writes them, for `/configz`
     pub configuration: Configuration,
     /// every flag and its value, for `/flagz`
-    pub flagz: String,
+    pub flagz: Vec<(String, String)>,
     /// the file that was read, to be [watched](super::changed)
     pub source: Option<Source>,
 }
