@@ -3,9 +3,10 @@
 //! The loop has a thread of its own, on which nothing else runs: it waits for news, or for the kernel, never for
 //! both. Whatever speaks to the outside, watches and servers, runs on a second, small runtime ([`outside`]).
 //!
-//! In order: the way to the objects is opened, and a configuration that can never work ends the process; then
-//! everything is read ([`first`]); then the kernel is made equal to it; from there on the loop follows the news.
-//! It ends at once when it is told to, and the rules stay.
+//! In order: the host is set up as the configuration asks; the way to the objects is opened, and a configuration
+//! that can never work ends the process; then everything is read ([`first`]); then the kernel is made equal to
+//! it; from there on the loop follows the news. It ends at once when it is told to, or when the configuration
+//! file says something else, and the rules stay.
 
 mod first;
 mod outside;
@@ -45,6 +46,7 @@ pub fn run(manifests: Option<Directory>, netlink: Netlink, loaded: Loaded) -> Re
     result
 }
 
+/// Until it is told to stop, or the configuration file says something else.
 async fn serve(
     manifests: Option<Directory>,
     netlink: Netlink,
@@ -126,6 +128,7 @@ impl Life {
             ended = &mut ending => return ended,
             first = first::input(&mut feed) => first?,
         };
+        config::log(&feed.node().suspicious(host::is_dual_stack())?);
         let fixed = feed.node().fixed()?;
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);

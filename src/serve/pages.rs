@@ -20,8 +20,8 @@ const PATHS: &str = "/configz /flagz /healthz /metrics /metrics/slis /proxyMode 
 pub struct Pages {
     /// the answer of `/configz`: JSON
     pub configz: String,
-    /// `/flagz`: a line for each flag; None: not served
-    pub flagz: Option<String>,
+    /// `/flagz`: command line flags and their values; None: not served
+    pub flagz: Option<Vec<(String, String)>>,
     /// whether `/statusz` is served
     pub statusz: bool,
     /// when the process began
@@ -54,7 +54,7 @@ impl Respond for MetricsServer {
             "/proxyMode" => Answer::text(200, "nftables".into()),
             "/configz" => Answer::json(200, self.pages.configz.clone()),
             "/flagz" => match &self.pages.flagz {
-                Some(lines) => Answer::text(200, heading("flagz") + lines),
+                Some(flags) => Answer::text(200, flagz(flags)),
                 None => Answer::not_found(),
             },
             "/statusz" if self.pages.statusz => {
@@ -78,6 +78,14 @@ fn heading(page: &str) -> String {
         "\nkube-verdict {page}\nWarning: This endpoint is not meant to be machine parseable, has no formatting \
          compatibility guarantees and is for debugging purposes only.\n"
     )
+}
+
+fn flagz(flags: &[(String, String)]) -> String {
+    let mut text = heading("flagz");
+    for (name, value) in flags {
+        let _ = writeln!(text, "{name}={value}");
+    }
+    text
 }
 
 fn statusz(started: SystemTime, now: SystemTime) -> String {
@@ -139,7 +147,7 @@ mod tests {
 
     fn server() -> MetricsServer {
         let (_, readings) = super::super::monitor(&config::defaults().effective, "n1", false).unwrap();
-        let flagz = Some("config=/etc/x\n".to_owned());
+        let flagz = Some(vec![("config".to_owned(), "/etc/x".to_owned())]);
         let pages = Pages { configz: "{}".into(), flagz, statusz: true, started: SystemTime::UNIX_EPOCH };
         MetricsServer::new(readings, pages).unwrap()
     }
