@@ -6,8 +6,8 @@
 pub mod cli;
 pub mod client;
 pub mod config;
-pub mod daemon;
 pub mod conntrack;
+pub mod daemon;
 pub mod document;
 pub mod feed;
 pub mod host;

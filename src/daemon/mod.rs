@@ -21,6 +21,7 @@ use kube_verdict_table::ServiceTable;
 use tokio::runtime::Handle;
 
 use crate::config::Effective;
+use crate::conntrack::{self, Cleaner};
 use crate::feed::Feed;
 use crate::node::{self, Reliance, ThisNode};
 use crate::reconcile::{Ended, Pace, Reconciler, run as reconcile};
@@ -105,7 +106,8 @@ impl Life {
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
         let backend = Nftables::new(netlink, options);
-        let mut reconciler = Reconciler::new(table, backend, (), sync_period, Instant::now());
+        let cleaner = Cleaner::start(conntrack::Netlink::default(), |_| {})?;
+        let mut reconciler = Reconciler::new(table, backend, cleaner, sync_period, Instant::now());
         let start = Instant::now();
         if let Some(report) = reconciler.start(first, start) {
             tracing::info!(
