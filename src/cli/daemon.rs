@@ -29,10 +29,21 @@ pub(super) fn run(sources: &Sources, log: &Log) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // The servers have another, so that they answer whatever the loop is at.
     let outside = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let pages = Pages { configz: "{}".into(), flags: Vec::new(), started: SystemTime::now() };
+    let pages = Pages { configz: "{}".into(), flags: flags_of(sources), started: SystemTime::now() };
     let result = runtime.block_on(serve(directory, netlink, loaded.effective, outside.handle(), pages));
     outside.shutdown_background();
     result
+}
+
+/// What the command line says, for `/flagz`.
+fn flags_of(sources: &Sources) -> Vec<(String, String)> {
+    let flags = sources.flags();
+    let config = flags.config.map(|path| path.display().to_string()).unwrap_or_default();
+    let hostname_override = flags.hostname_override.unwrap_or_default();
+    let manifests = sources.manifests().display().to_string();
+    [("config", config), ("hostname-override", hostname_override), ("manifests", manifests)]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
 }
 
 async fn serve(
