@@ -4,9 +4,13 @@
 //! exists so that tests reach inside; the program is `main.rs`.
 
 pub mod cli;
+pub mod client;
 pub mod config;
+pub mod conntrack;
+pub mod daemon;
 pub mod document;
 pub mod feed;
+pub mod host;
 pub mod memory;
 pub mod node;
 pub mod reconcile;

@@ -16,6 +16,7 @@ pub mod echo;
 pub mod exposition;
 pub mod fate;
 pub mod flood;
+pub mod flow;
 pub mod http;
 pub mod kernel;
 pub mod listing;

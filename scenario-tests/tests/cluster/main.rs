@@ -1,5 +1,7 @@
 //! Against a real kube-apiserver and etcd.
 
+mod configuration;
 mod control_plane;
+mod flows;
 mod manifests;
 mod metrics;
