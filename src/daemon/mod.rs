@@ -104,6 +104,7 @@ impl Life {
         let sync_period = effective.sync_period;
 
         let (monitor, readings) = serve::monitor(&effective, &name, reliance == Reliance::Required)?;
+        let observed = conntrack::Observed::new(readings.metrics().registry())?;
         let pages = Pages {
             configz: configuration.configz().to_string(),
             flagz: effective.flagz.then_some(flagz),
@@ -111,7 +112,7 @@ impl Life {
             started: SystemTime::now(),
         };
         let mut serving = serve::start(&outside, &effective.serving, &name, readings, pages, None)?;
-        let cleaner = Cleaner::start(conntrack::Netlink::default(), |_| {})?;
+        let cleaner = Cleaner::start(conntrack::Netlink::default(), move |round| observed.observe(round))?;
         // What ends a life before its news do: an order, or a reason to start anew.
         let mut ending = std::pin::pin!(async {
             tokio::select! {

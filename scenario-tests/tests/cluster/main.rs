@@ -4,3 +4,4 @@ mod configuration;
 mod control_plane;
 mod flows;
 mod manifests;
+mod metrics;
