@@ -8,6 +8,7 @@ pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod document;
+pub mod events;
 pub mod feed;
 pub mod memory;
 pub mod node;

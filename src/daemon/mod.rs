@@ -21,6 +21,7 @@ use kube_verdict_table::ServiceTable;
 use tokio::runtime::Handle;
 
 use crate::config::Effective;
+use crate::events::{self, Events};
 use crate::feed::Feed;
 use crate::node::{self, Reliance, ThisNode};
 use crate::reconcile::{Ended, Pace, Reconciler, run as reconcile};
@@ -55,9 +56,8 @@ async fn serve(
             tracing::info!("serving node {name:?} from {}", directory.path().display());
             let (_follower, batches) = follow(directory)?;
             let node = (name, Reliance::Optional);
-            Life { netlink, effective, node, in_sync: "the kernel is as the manifests say" }
-                .live(batches, stop)
-                .await
+            let (events, in_sync) = (Events::none(), "the kernel is as the manifests say");
+            Life { netlink, effective, node, events, in_sync }.live(batches, stop).await
         }
         None => {
             let access = {
@@ -66,11 +66,11 @@ async fn serve(
             };
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from the API server {}", access.url);
+            let events = Events::to(access.client.clone(), &name, &outside);
             let watches = kubernetes::follow(&access.client, &name, &outside);
             let node = (name, Reliance::Required);
-            Life { netlink, effective, node, in_sync: "the kernel is as the API says" }
-                .live(watches, stop)
-                .await
+            let in_sync = "the kernel is as the API says";
+            Life { netlink, effective, node, events, in_sync }.live(watches, stop).await
         }
     }
 }
@@ -80,6 +80,7 @@ struct Life {
     netlink: Netlink,
     effective: Effective,
     node: (String, Reliance),
+    events: Events,
     /// what is logged after the first sync
     in_sync: &'static str,
 }
@@ -90,7 +91,7 @@ impl Life {
         source: S,
         mut stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), Failure> {
-        let Life { netlink, effective, node: (name, reliance), in_sync } = self;
+        let Life { netlink, effective, node: (name, reliance), events, in_sync } = self;
         let options = Options { masquerade_mark: effective.masquerade_mark };
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
@@ -101,6 +102,8 @@ impl Life {
             () = &mut stop => return Ok(()),
             first = first::input(&mut feed) => first?,
         };
+        let started = concat!("kube-verdict ", env!("CARGO_PKG_VERSION"));
+        events.say(&events::node(feed.node().name()), "Starting", "StartKubeProxy", started);
         let fixed = feed.node().fixed()?;
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
