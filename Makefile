@@ -1,15 +1,19 @@
-# The two commands: `make demo` shows the thing working, `make test` runs all tests. Both install what they need
+# The two commands: `make demo` shows the thing working, `make test` runs all tests. All install what they need
 # from Debian's packages when root runs them.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo peers test lint bench
+.PHONY: help packages build demo peers test differential e2e lint bench bench-cluster image
 
 help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
 	@echo "make test    run all tests (root)"
+	@echo "make differential  compare us with the real kube-proxy, packet by packet, at length (root, half an hour)"
 	@echo "make lint    check formatting, and clippy with warnings denied"
 	@echo "make bench   measure programming 10,000 services next to the netlink floor (root, two minutes)"
+	@echo "make bench-cluster  the same with a real API server, next to the real kube-proxy (root, ten minutes)"
+	@echo "make image   the container image, as an archive in target/"
+	@echo "make e2e     a cluster of three nodes on this machine, and upstream's e2e suite for Services (root)"
 	@echo "make build   the release binary: target/release/kube-verdict"
 
 packages:
@@ -31,6 +35,10 @@ test: packages peers
 	cargo build --locked
 	cargo test --workspace --locked
 
+# The same objects and packets to the real kube-proxy and to us, for about half an hour.
+differential: packages peers
+	KUBE_VERDICT_STEPS=1000 cargo test --locked -p kube-verdict-scenario-tests --test differential -- --nocapture
+
 lint: packages
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -38,3 +46,15 @@ lint: packages
 # The bench starts the daemon that was built beside it.
 bench: build
 	cargo run --release --locked -p kube-verdict-bench
+
+# The same number of Services in a real API server: us, and the real kube-proxy.
+bench-cluster: build peers
+	cargo run --release --locked -p kube-verdict-bench -- --cluster
+
+# The container image, as a file for `ctr images import`, `docker load` or `podman load`.
+image: build
+	scripts/image.sh
+
+# A whole cluster with that image on every node, and upstream's own tests. PROXY=kube-proxy: the real one instead.
+e2e: image
+	scenario-tests/e2e/run.sh

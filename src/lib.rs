@@ -6,11 +6,14 @@
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod conntrack;
 pub mod daemon;
 pub mod document;
 pub mod events;
 pub mod feed;
+pub mod host;
 pub mod memory;
 pub mod node;
 pub mod reconcile;
+pub mod serve;
 pub mod source;

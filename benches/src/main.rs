@@ -4,6 +4,7 @@
 //! Everything happens in a network namespace of this process's own. Figures are printed, never judged.
 
 mod changes;
+mod cluster;
 mod daemon;
 mod datapath;
 mod floor;
@@ -37,6 +38,9 @@ struct Arguments {
     /// Numbers of services at which a first packet is timed; none: not at all
     #[arg(long, value_delimiter = ',', default_value = "1,1000,10000,30000")]
     datapath: Vec<u32>,
+    /// Measure with a real API server instead, next to the real kube-proxy (built first if need be)
+    #[arg(long)]
+    cluster: bool,
     /// The daemon; built beside this program unless named
     #[arg(long)]
     daemon: Option<PathBuf>,
@@ -53,14 +57,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !binary.exists() {
         return Err(format!("{} is not there: cargo build --release", binary.display()).into());
     }
-    let directory = tempfile::tempdir()?;
-    manifests::write_all(directory.path(), arguments.services, arguments.endpoints)?;
     println!("{} Services × {} endpoints, {}", arguments.services, arguments.endpoints, machine());
     println!();
     println!("| | median | min | max |");
     println!("|---|---|---|---|");
     let Arguments { services, endpoints, changes, rate, .. } = &arguments;
     let (services, endpoints, changes, rate) = (*services, *endpoints, *changes, *rate);
+    if arguments.cluster {
+        return cluster::measure(&binary, services, endpoints, changes.min(100));
+    }
+    let directory = tempfile::tempdir()?;
+    manifests::write_all(directory.path(), services, endpoints)?;
     floor::measure(directory.path(), arguments.rounds)?;
     changes::measure(directory.path(), services, endpoints, changes, rate)?;
     daemon::measure(&binary, directory.path(), services, endpoints, changes)?;

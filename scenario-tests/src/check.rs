@@ -45,6 +45,11 @@ impl Scenario {
         self.judge(cases, false);
     }
 
+    /// Sends the packets only, and says which lines went wrong: for whoever programmed this node.
+    pub fn packet_complaints(&self, cases: &[Case]) -> Vec<String> {
+        self.complaints(&self.lines(cases), false)
+    }
+
     /// Sends the first packet of a new connection in a family, and sees what becomes of it.
     ///
     /// # Panics
@@ -98,16 +103,28 @@ impl Scenario {
     }
 
     fn judge(&self, cases: &[Case], with_opinions: bool) {
-        let mut lines = Vec::new();
-        for case in cases {
-            for family in Family::BOTH {
-                if case.family.is_none_or(|only| only == family) {
-                    lines.push(self.line(case, family));
-                }
-            }
-        }
+        let lines = self.lines(cases);
+        let complaints = self.complaints(&lines, with_opinions);
+        assert!(
+            complaints.is_empty(),
+            "{} of {} lines went wrong:\n{}\n--- the daemon's log:\n{}",
+            complaints.len(),
+            lines.len(),
+            complaints.join("\n"),
+            self.files().log(),
+        );
+    }
+
+    fn lines<'a>(&self, cases: &'a [Case]) -> Vec<Line<'a>> {
+        let holds = |case: &Case, family| case.family.is_none_or(|only| only == family);
+        let of =
+            |case| Family::BOTH.into_iter().filter(move |f| holds(case, *f)).map(move |f| self.line(case, f));
+        cases.iter().flat_map(of).collect()
+    }
+
+    fn complaints(&self, lines: &[Line<'_>], with_opinions: bool) -> Vec<String> {
         let model = with_opinions.then(|| self.model());
-        let complaints: Vec<String> = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let opinions = scope.spawn(|| match &model {
                 Some(model) => lines.iter().flat_map(|line| self.opinions(model, line)).collect(),
                 None => Vec::new(),
@@ -125,15 +142,7 @@ impl Scenario {
                 packets.into_iter().flat_map(|thread| thread.join().expect("a packet thread")).collect();
             complaints.extend(opinions.join().expect("the opinions thread"));
             complaints
-        });
-        assert!(
-            complaints.is_empty(),
-            "{} of {} lines went wrong:\n{}\n--- the daemon's log:\n{}",
-            complaints.len(),
-            lines.len(),
-            complaints.join("\n"),
-            self.files().log(),
-        );
+        })
     }
 
     fn line<'a>(&self, case: &'a Case, family: Family) -> Line<'a> {

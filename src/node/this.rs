@@ -241,8 +241,9 @@ mod tests {
     }
 
     fn this(body: &str) -> ThisNode {
-        let text =
-            format!("apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n{body}");
+        let text = format!(
+            "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: nftables\n{body}"
+        );
         let config = config::from_text("c".as_ref(), text.as_bytes()).unwrap().effective;
         ThisNode::new("n1".into(), config, interfaces(), Reliance::Optional)
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kube_verdict_nftables::{Error, Kernel, Nftables, Report};
-use kube_verdict_table::{ServiceTable, Update};
+use kube_verdict_table::{PerFamily, ServiceTable, Update};
 
 use super::{Input, Scope, Synced, Witness};
 
@@ -97,7 +97,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
     fn sync_after(&mut self, update: Option<&Update>, now: Instant) -> Option<Report> {
         let start = Instant::now();
         let result = self.backend.sync(&self.table, now);
-        self.settle(result, Scope::Everything, update, start, now)
+        self.settle(result, (Scope::Everything, false), update, start, now)
     }
 
     fn programme(&mut self, update: Update, now: Instant) -> Option<Report> {
@@ -113,7 +113,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
                 self.backend.apply(&self.table, &update.change, now)
             }
         };
-        self.settle(result, Scope::Change, Some(&update), start, now).filter(|_| !is_empty)
+        self.settle(result, (Scope::Change, false), Some(&update), start, now).filter(|_| !is_empty)
     }
 
     /// When [`Reconciler::wake`] has something to do.
@@ -141,7 +141,8 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         let result = self.backend.verify(&self.table, now);
         self.verify_at = now + self.sync_period.max(start.elapsed() * VERIFY_SHARE);
         let result = result?;
-        let report = self.settle(result, Scope::Everything, None, start, now)?;
+        let was_foreign = result.as_ref().is_ok_and(|report| report.operations > 0);
+        let report = self.settle(result, (Scope::Everything, was_foreign), None, start, now)?;
         if report.operations > 0 {
             tracing::warn!(
                 operations = report.operations,
@@ -155,7 +156,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
     fn settle(
         &mut self,
         result: Result<Report, Vec<Error>>,
-        scope: Scope,
+        (scope, was_foreign): (Scope, bool),
         update: Option<&Update>,
         start: Instant,
         now: Instant,
@@ -166,6 +167,9 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
             update,
             took: start.elapsed(),
             outcome: result.as_ref().map_err(Vec::as_slice),
+            figures: PerFamily::from_fn(|family| self.backend.figures(family)),
+            quarantined: self.backend.quarantined(),
+            was_foreign,
         });
         match result {
             Ok(report) => {

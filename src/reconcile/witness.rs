@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use kube_verdict_nftables::{Error, Report};
-use kube_verdict_table::{ServiceTable, Update};
+use kube_verdict_nftables::{Error, Figures, Report};
+use kube_verdict_table::{PerFamily, ServiceTable, Update};
 
 use super::Input;
 
@@ -61,4 +61,10 @@ pub struct Synced<'a> {
     pub took: Duration,
     /// what was written; or what went wrong, at least one error
     pub outcome: Result<&'a Report, &'a [Error]>,
+    /// what the backend says of each family after it
+    pub figures: PerFamily<Figures<'a>>,
+    /// frontends and elements that the kernel refuses at present
+    pub quarantined: usize,
+    /// somebody else had changed our tables; if the outcome is good, they are mended
+    pub was_foreign: bool,
 }

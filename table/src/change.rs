@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::fate::{Backend, Fate, Frontend};
-use crate::net::{Cidr, PerFamily, Protocol};
+use crate::flows::Flows;
+use crate::health::HealthCheckChange;
+use crate::net::{Cidr, Family, PerFamily, Protocol};
 use crate::node::NodePortAddresses;
 
 /// Elements that came and went. An element is never in both.
@@ -82,8 +84,25 @@ pub struct Update {
     pub change: Change,
     /// for the log
     pub notices: Vec<Notice>,
+    /// health checks of the Services that were touched, whether or not they differ from before
+    pub health_checks: Vec<HealthCheckChange>,
+    /// slices that changed and say since when
+    pub triggered: Vec<Triggered>,
+    /// UDP frontends that are new, have another owner, or whose serving endpoints are others: flows that are
+    /// elsewhere are to go (reference §8). A frontend that is no more is not among them: its flows go on
+    /// until they are idle, as TCP connections do.
+    pub flows: Vec<Flows>,
     /// what it took
     pub walked: Walked,
+}
+
+/// A slice that changed, with the moment of the change that it was written for (reference §14.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Triggered {
+    /// the family of its endpoints
+    pub family: Family,
+    /// the annotation's text, RFC 3339 unless somebody wrote it by hand
+    pub at: Box<str>,
 }
 
 /// What an update looked at: its cost follows what changed, not how much there is.

@@ -57,6 +57,11 @@ impl Claims {
         self.contests.get(frontend).map(|contest| &contest.winner.fate)
     }
 
+    /// How many frontends there are.
+    pub(crate) fn len(&self) -> usize {
+        self.contests.len()
+    }
+
     /// Every frontend with its fate, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Frontend, &Arc<Fate>)> {
         self.contests.iter().map(|(frontend, contest)| (frontend, &contest.winner.fate))
@@ -88,11 +93,15 @@ impl Claims {
         is_new_contest
     }
 
-    /// What the claims since the last call came to, sorted by frontend.
-    pub(crate) fn changes(&mut self) -> Vec<FrontendChange> {
+    /// What the claims since the last call came to, sorted by frontend. Calls `taken` for every frontend that has
+    /// an owner now and had none, or another service port, before.
+    pub(crate) fn changes(&mut self, mut taken: impl FnMut(Frontend)) -> Vec<FrontendChange> {
         let mut changes: Vec<FrontendChange> = Vec::new();
         for (frontend, before) in std::mem::take(&mut self.journal) {
             let fate = self.get(&frontend).cloned();
+            if fate.as_ref().is_some_and(|fate| before.as_ref().is_none_or(|b| b.service != fate.service)) {
+                taken(frontend);
+            }
             if fate != before {
                 changes.push(FrontendChange { frontend, fate });
             }

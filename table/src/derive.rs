@@ -7,12 +7,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::change::Walked;
-use crate::fate::{Backend, Fate, Frontend, FrontendKind, Masquerade, Policy, Route, Selection, Target};
-use crate::net::{Cidr, Family, Protocol};
+use crate::fate::{
+    Backend, Fate, Frontend, FrontendKind, Masquerade, Policy, Route, Selection, ServicePortName, Target,
+};
+use crate::flows::Serving;
+use crate::net::{Cidr, Family, PerFamily, Protocol};
 use crate::node::{NodeState, Settings};
 use crate::select::{Candidate, Picks, Uses, pick};
 use crate::service::{Port, Service};
 use crate::slices::{Merged, Slices, merge};
+use crate::totals::NoLocalEndpoints;
 
 /// What one Service contributes to the table. Each list is sorted and without duplicates.
 #[derive(Debug, Default)]
@@ -22,6 +26,27 @@ pub(crate) struct Derived {
     pub(crate) claims: Box<[(Frontend, Arc<Fate>)]>,
     pub(crate) cluster_ips: Box<[IpAddr]>,
     pub(crate) hairpins: Box<[(Protocol, Backend)]>,
+    pub(crate) no_local_endpoints: PerFamily<NoLocalEndpoints>,
+    /// of each UDP port in each family; in no order
+    pub(crate) serving: Box<[Serving]>,
+}
+
+impl Derived {
+    /// The UDP frontends of the ports whose serving endpoints differ from those in `old`, and the ports' names.
+    pub(crate) fn moved_flows<'a>(
+        &'a self,
+        old: &'a Derived,
+    ) -> impl Iterator<Item = (Frontend, Arc<ServicePortName>)> + 'a {
+        let moved = self.serving.iter().filter(|new| old.serving.iter().any(|old| new.differs(old)));
+        moved.flat_map(|moved| {
+            let claims = self.claims.iter().filter(|(frontend, fate)| {
+                frontend.protocol() == Protocol::Udp
+                    && frontend.family() == moved.family
+                    && fate.service == moved.service
+            });
+            claims.map(|(frontend, _)| (*frontend, Arc::clone(&moved.service)))
+        })
+    }
 }
 
 /// Derives everything from `service` and counts what was looked at.
@@ -54,6 +79,8 @@ struct Found {
     claims: Vec<(Frontend, Arc<Fate>)>,
     cluster_ips: Vec<IpAddr>,
     hairpins: Vec<(Protocol, Backend)>,
+    no_local_endpoints: PerFamily<NoLocalEndpoints>,
+    serving: Vec<Serving>,
 }
 
 impl Found {
@@ -75,6 +102,8 @@ impl Found {
             claims: self.claims.into(),
             cluster_ips: self.cluster_ips.into(),
             hairpins: self.hairpins.into(),
+            no_local_endpoints: self.no_local_endpoints,
+            serving: self.serving.into(),
         }
     }
 }
@@ -111,20 +140,41 @@ impl<'a> InFamily<'a> {
 
     fn derive_port(&self, port: &Port, slices: &Slices, found: &mut Found) {
         let merged = merge(slices, self.family, &port.name.port, port.protocol);
+        if port.protocol == Protocol::Udp {
+            found.serving.push(Serving::new(self.family, &port.name, &merged));
+        }
         let candidates: Vec<Candidate<'_>> = merged.iter().map(Candidate::from).collect();
         let picks = pick(&candidates, self.zone, self.uses(port));
         let used = [&picks.cluster, &picks.local].into_iter().flatten();
         found.hairpins.extend(used.flat_map(|selection| hairpins(&merged, selection, port.protocol)));
+        if picks.any && picks.local.is_none() {
+            let count = &mut found.no_local_endpoints[self.family];
+            count.internal += u32::from(self.internal_local());
+            count.external += u32::from(self.external_local() && self.is_external(port));
+        }
         self.claim_all(port, &picks, &mut found.claims);
+    }
+
+    fn internal_local(&self) -> bool {
+        self.service.internal_policy == Policy::Local
+    }
+
+    fn external_local(&self) -> bool {
+        self.service.external_policy == Policy::Local
+    }
+
+    /// Whether the port can be reached other than by its ClusterIP.
+    fn is_external(&self, port: &Port) -> bool {
+        port.node_port.is_some() || !self.external_ips.is_empty() || !self.load_balancer_ips.is_empty()
     }
 
     /// Reference §1.2, "derived per service port".
     fn uses(&self, port: &Port) -> Uses {
-        let internal_local = self.service.internal_policy == Policy::Local;
-        let external_local = self.service.external_policy == Policy::Local;
-        let external =
-            port.node_port.is_some() || !self.external_ips.is_empty() || !self.load_balancer_ips.is_empty();
-        Uses { cluster: !internal_local || external, local: internal_local || external_local && external }
+        let external = self.is_external(port);
+        Uses {
+            cluster: !self.internal_local() || external,
+            local: self.internal_local() || self.external_local() && external,
+        }
     }
 
     /// Every frontend of the port (reference §3.1).

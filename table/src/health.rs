@@ -6,7 +6,18 @@ use std::net::IpAddr;
 use crate::net::{Family, PerFamily};
 use crate::service;
 use crate::slices::{Slices, merge, port_keys};
-use crate::table::ServiceTable;
+use crate::table::{Name, Record, ServiceTable};
+
+/// A Service's health check, when its Service was touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheckChange {
+    /// the Service's namespace
+    pub namespace: Box<str>,
+    /// the Service's name
+    pub name: Box<str>,
+    /// what is to be served now; None: nothing any more
+    pub check: Option<HealthCheck>,
+}
 
 /// A Service whose load balancer wants to know which nodes have endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,19 +38,26 @@ impl ServiceTable {
     /// Every health check that is to be served, sorted by namespace and name. Counted when asked for: the
     /// cost is that of the Services that need a check.
     pub fn health_checks(&self) -> Vec<HealthCheck> {
-        let checks = self.health_checked().filter_map(|(name, record)| {
-            let service = record.service.as_ref()?;
-            let service::HealthCheck::On(port) = service.health else { return None };
-            let count = |family| service.cluster_ips[family].map(|_| count(&record.slices, family));
-            Some(HealthCheck {
-                namespace: name.namespace.clone(),
-                name: name.name.clone(),
-                port,
-                local_endpoints: PerFamily::from_fn(count),
-            })
-        });
-        checks.collect()
+        self.health_checked().filter_map(|(name, record)| check(name, record)).collect()
     }
+
+    /// What became of the health check of a Service that was touched.
+    pub(crate) fn health_check_change(&self, name: Name) -> HealthCheckChange {
+        let check = self.record(&name).and_then(|record| check(&name, record));
+        HealthCheckChange { namespace: name.namespace, name: name.name, check }
+    }
+}
+
+fn check(name: &Name, record: &Record) -> Option<HealthCheck> {
+    let service = record.service.as_ref()?;
+    let service::HealthCheck::On(port) = service.health else { return None };
+    let count = |family| service.cluster_ips[family].map(|_| count(&record.slices, family));
+    Some(HealthCheck {
+        namespace: name.namespace.clone(),
+        name: name.name.clone(),
+        port,
+        local_endpoints: PerFamily::from_fn(count),
+    })
 }
 
 fn count(slices: &Slices, family: Family) -> usize {

@@ -20,6 +20,7 @@ mod counted;
 mod derive;
 pub mod explain;
 pub mod fate;
+mod flows;
 mod health;
 pub mod net;
 pub mod node;
@@ -32,14 +33,17 @@ mod slices;
 mod table;
 #[cfg(test)]
 mod testing;
+mod totals;
 
-pub use change::{Change, FrontendChange, Notice, SetChange, Update, Walked};
+pub use change::{Change, FrontendChange, Notice, SetChange, Triggered, Update, Walked};
 pub use explain::{Explanation, Packet, Verdict};
 pub use fate::{
     Affinity, Backend, Choice, Fate, Frontend, FrontendKind, Masquerade, Policy, Route, Selection,
     ServicePortName, Target, Topology,
 };
-pub use health::HealthCheck;
+pub use flows::Flows;
+pub use health::{HealthCheck, HealthCheckChange};
 pub use net::{Cidr, Family, PerFamily, Protocol};
 pub use node::{LocalDetector, NodePortAddresses, NodePortEntry, NodeState, Settings};
 pub use table::ServiceTable;
+pub use totals::{NoLocalEndpoints, Totals};

@@ -40,9 +40,9 @@ impl Slices {
         }
     }
 
-    /// True if it was there.
-    pub(crate) fn remove(&mut self, name: &str) -> bool {
-        self.find(name).map(|i| self.0.remove(i)).is_ok()
+    /// What was there.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Slice> {
+        self.find(name).ok().map(|i| self.0.remove(i).1)
     }
 
     fn of_family(&self, family: Family) -> impl Iterator<Item = &Slice> {
@@ -71,6 +71,11 @@ impl Merged<'_> {
     /// Whether it may be the source of a hairpin: a pod of this node, or (no node name) perhaps one.
     pub(crate) fn may_be_here(&self) -> bool {
         self.has(flag::LOCAL | flag::NO_NODE)
+    }
+
+    /// Whether flows that are there may stay (reference §8).
+    pub(crate) fn is_serving(&self) -> bool {
+        self.has(flag::SERVING | flag::READY)
     }
 
     /// Whether a load balancer may count on it (reference §13.2).

@@ -6,12 +6,12 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube_verdict_table::objects::{Object, ObjectEvent};
 use kube_verdict_table::{
-    Backend, Change, Family, Fate, Frontend, FrontendKind, Masquerade, NodeState, Packet, Protocol, Route,
-    ServiceTable, Settings, Target, Topology, Update, Verdict,
+    Backend, Change, Family, Fate, Flows, Frontend, FrontendKind, Masquerade, NodeState, Packet, Protocol,
+    Route, ServicePortName, ServiceTable, Settings, Target, Topology, Update, Verdict,
 };
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -173,6 +173,35 @@ proptest! {
     }
 
     #[test]
+    fn flows_are_concerned_when_where_they_are_right_changes(
+        settings in settings(), nodes in (node(), node()), a in objects(), b in objects(),
+        few in 1..16usize
+    ) {
+        let b = a_few_replaced(&a, &b, few);
+        let mut table = fresh(&settings, &nodes.0, &a);
+        let before = right_places(&table.udp_flows());
+        let update = table.update_all(Some(nodes.1.clone()), journey(&a, &b));
+        let after = right_places(&table.udp_flows());
+        let udp = table.frontends().filter(|(frontend, _)| frontend.protocol() == Protocol::Udp);
+        prop_assert_eq!(udp.count(), after.len());
+        let world = World { objects: &b, settings: &settings, node: &nodes.1 };
+        for (frontend, (service, serving)) in &after {
+            prop_assert_eq!(serving, &world.flows_stay_at(service, frontend.family()), "{}", frontend);
+        }
+        let addresses = |node: &NodeState, family| node.node_port_addresses[family].clone();
+        let is_moved = |frontend: &Frontend| {
+            let family = frontend.family();
+            matches!(frontend, Frontend::NodePort { .. })
+                && addresses(&nodes.0, family) != addresses(&nodes.1, family)
+        };
+        let expected: BTreeMap<_, _> = after
+            .into_iter()
+            .filter(|(frontend, right)| before.get(frontend) != Some(right) || is_moved(frontend))
+            .collect();
+        prop_assert_eq!(right_places(&update.flows), expected);
+    }
+
+    #[test]
     fn promises_to_backends(settings in settings(), node in node(), objects in objects()) {
         let table = fresh(&settings, &node, &objects);
         let mut in_use: BTreeSet<(Protocol, Backend)> = BTreeSet::new();
@@ -195,6 +224,30 @@ proptest! {
         prop_assert!(table.hairpins().all(|hairpin| in_use.contains(&hairpin)), "a hairpin that nobody uses");
         prop_assert!(table.cluster_ips().all(|ip| addresses.contains(&ip)));
     }
+}
+
+/// Most of `a`, with the first objects of `b` put over it or, every other time, taken away.
+fn a_few_replaced(a: &Objects, b: &Objects, few: usize) -> Objects {
+    let mut mixed = a.clone();
+    for (i, (key, object)) in b.iter().take(few).enumerate() {
+        if i % 2 == 1 && mixed.remove(key).is_some() {
+            continue;
+        }
+        mixed.insert(key.clone(), object.clone());
+    }
+    mixed
+}
+
+/// Each frontend of some flows, its service port and its serving endpoints.
+fn right_places(flows: &[Flows]) -> BTreeMap<Frontend, (ServicePortName, Vec<Backend>)> {
+    let mut places = BTreeMap::new();
+    for flows in flows {
+        for frontend in &flows.frontends {
+            let place = ((*flows.service).clone(), flows.serving.to_vec());
+            assert!(places.insert(*frontend, place).is_none(), "{frontend} is there twice");
+        }
+    }
+    places
 }
 
 fn check_fate(frontend: &Frontend, fate: &Fate) -> Result<(), TestCaseError> {
@@ -314,7 +367,7 @@ fn the_generators_reach_every_feature() {
     const SAMPLES: usize = 400;
     let mut runner = TestRunner::deterministic();
     let mut seen: std::collections::BTreeMap<String, usize> = Default::default();
-    let mut changed = 0;
+    let (mut changed, mut moved, mut spared) = (0, 0, 0);
     let strategy = (settings(), node(), objects(), objects(), proptest::collection::vec(packet(), 40));
     for _ in 0..SAMPLES {
         let (settings, node, a, b, packets) = strategy.new_tree(&mut runner).unwrap().current();
@@ -322,11 +375,19 @@ fn the_generators_reach_every_feature() {
         for feature in features(&table, &packets) {
             *seen.entry(feature).or_default() += 1;
         }
+        let mut other = fresh(&settings, &node, &a);
+        let before = right_places(&other.udp_flows());
+        let flows = right_places(&other.update(journey(&a, &a_few_replaced(&a, &b, 15))).flows);
+        let owner = |place: Option<&(ServicePortName, Vec<Backend>)>| place.map(|(owner, _)| owner.clone());
+        moved += usize::from(flows.iter().any(|(f, place)| owner(before.get(f)) == owner(Some(place))));
+        spared += usize::from(before.keys().any(|frontend| !flows.contains_key(frontend)));
         let change = table.update(journey(&a, &b)).change;
         let replaced = change.frontends.iter().any(|changed| changed.fate.is_some());
         let removed = change.frontends.iter().any(|changed| changed.fate.is_none());
         changed += usize::from(replaced && removed);
     }
+    assert!(moved > SAMPLES / 40, "a frontend's serving endpoints changed in only {moved} of {SAMPLES}");
+    assert!(spared > SAMPLES / 4, "only {spared} of {SAMPLES} updates left flows alone");
     assert!(changed > SAMPLES / 2, "only {changed} of {SAMPLES} pairs of tables differ both ways");
     let expected = [
         "ClusterIp IPv4",

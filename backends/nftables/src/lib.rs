@@ -24,7 +24,8 @@ mod state;
 mod text;
 mod wire;
 
-pub use backend::{Culprit, Error, Nftables, Options, Refused, Report};
+pub use backend::{Culprit, Error, Figures, Nftables, Options, Refused, Report};
 pub use kernel::Kernel;
 pub use netlink::{Netlink, Prepared};
 pub use render::render;
+pub use state::Held;

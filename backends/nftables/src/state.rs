@@ -128,6 +128,27 @@ impl Edits {
     }
 }
 
+/// How many elements each set has, those that packets write aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held(BTreeMap<Set, usize>);
+
+impl Held {
+    /// The sets that have or had any, and how many.
+    pub fn iter(&self) -> impl Iterator<Item = (Set, usize)> {
+        self.0.iter().map(|(set, count)| (*set, *count))
+    }
+
+    fn edit(&mut self, edits: &Edits) {
+        for (set, added) in &edits.added {
+            *self.0.entry(*set).or_default() += added.len();
+        }
+        for (set, removed) in &edits.removed {
+            let count = self.0.entry(*set).or_default();
+            *count = count.saturating_sub(removed.len());
+        }
+    }
+}
+
 /// One family's part of the kernel.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -137,6 +158,7 @@ pub struct State {
     programmes: HashMap<Frontend, Programme>,
     numbers: Numbers,
     node_port_addresses: BTreeSet<IpAddr>,
+    held: Held,
 }
 
 impl State {
@@ -149,7 +171,13 @@ impl State {
             programmes: HashMap::new(),
             numbers: Numbers::default(),
             node_port_addresses: BTreeSet::new(),
+            held: Held::default(),
         }
+    }
+
+    /// How many elements there are.
+    pub fn held(&self) -> &Held {
+        &self.held
     }
 
     /// What the rules depend on.
@@ -219,6 +247,7 @@ impl State {
     /// The operations for these edits: what they need first, then removals, then additions.
     pub fn batch(&mut self, edits: Edits) -> Batch {
         let mut batch = Batch::new(self.context.family);
+        self.held.edit(&edits);
         let had = self.chains.clone();
         for element in edits.removed.values().flatten() {
             self.use_chain(element, false);
@@ -295,6 +324,7 @@ impl State {
     /// An element that is there and is left alone: its chain and its number are in use.
     pub fn keep(&mut self, element: &Element) {
         self.use_chain(element, true);
+        *self.held.0.entry(element.set()).or_default() += 1;
         if let Element::AffinityId(_, number) = element {
             self.numbers.reserve(*number);
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::{OPTIONS, empty_table, service, service_cidr, slices};
 use kube_verdict_nftables::kernel::memory::MemoryKernel;
 use kube_verdict_nftables::kernel::{CommitError, TableState};
-use kube_verdict_nftables::layout::{Chain, Element, Entry, Scope, Space, Verdict};
+use kube_verdict_nftables::layout::{Chain, Element, Entry, Scope, Set, Space, Verdict};
 use kube_verdict_nftables::{Culprit, Error, Kernel, Nftables};
 use kube_verdict_table::{Backend, Family, Frontend, Protocol, ServiceTable};
 use proptest::prelude::*;
@@ -308,6 +308,28 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// How many elements each set has, as the backend says.
+fn held(ours: &Ours) -> Vec<(Family, Set, usize)> {
+    let of = |family| {
+        ours.figures(family)
+            .held
+            .into_iter()
+            .flat_map(move |held| held.iter().map(move |(set, n)| (family, set, n)))
+    };
+    Family::BOTH.into_iter().flat_map(of).filter(|(.., n)| *n > 0).collect()
+}
+
+/// The same, counted in the kernel.
+fn counted(ours: &mut Ours) -> Vec<(Family, Set, usize)> {
+    let mut counts = std::collections::BTreeMap::new();
+    for family in Family::BOTH {
+        for element in ours.kernel_mut().contents(family).map_or(vec![], |state| state.elements) {
+            *counts.entry((family, element.set())).or_insert(0) += 1;
+        }
+    }
+    counts.into_iter().map(|((family, set), n)| (family, set, n)).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
@@ -369,6 +391,7 @@ proptest! {
             let change = table.update(events).change;
             ours.apply(&table, &change, now).unwrap();
             if !disturbed {
+                prop_assert_eq!(held(&ours), counted(&mut ours));
                 ours.collect_garbage();
                 prop_assert_eq!(contents(&mut ours), ideal(&table));
             }
@@ -377,6 +400,7 @@ proptest! {
         Family::BOTH.iter().for_each(|family| ours.distrust(*family));
         ours.sync(&table, now).unwrap();
         prop_assert_eq!(contents(&mut ours), ideal(&table));
+        prop_assert_eq!(held(&ours), counted(&mut ours));
         let quiet = ours.sync(&table, now).unwrap();
         prop_assert_eq!(quiet.operations, 0);
     }

@@ -44,8 +44,8 @@ fn account(api: &Api) {
 /// Replaces a file as Kubernetes does.
 fn replace(path: &Path, contents: &str) {
     let new = path.with_extension("new");
-    fs::write(&new, contents).unwrap();
-    fs::rename(new, path).unwrap();
+    fs::write(&new, contents).expect("writing a file");
+    fs::rename(new, path).expect("renaming a file");
 }
 
 #[test]
@@ -90,7 +90,11 @@ fn the_rights_of_kube_proxy_are_enough_and_tokens_may_change() {
 
 /// `openssl`, in a directory.
 fn openssl(directory: &Path, words: &str) {
-    let output = Command::new("openssl").args(words.split(' ')).current_dir(directory).output().unwrap();
+    let output = Command::new("openssl")
+        .args(words.split(' '))
+        .current_dir(directory)
+        .output()
+        .expect("running openssl");
     assert!(output.status.success(), "openssl {words}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -109,7 +113,8 @@ fn certificate(directory: &Path, authority: &str, name: &str, subject: &str) {
         directory,
         &format!("req -newkey rsa:2048 -nodes -subj {subject} -keyout {name}.key -out {name}.csr"),
     );
-    fs::write(directory.join("extensions"), "subjectAltName=IP:127.0.0.1,IP:100.64.0.1\n").unwrap();
+    fs::write(directory.join("extensions"), "subjectAltName=IP:127.0.0.1,IP:100.64.0.1\n")
+        .expect("writing a file");
     openssl(
         directory,
         &format!(

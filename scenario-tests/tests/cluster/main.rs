@@ -1,8 +1,10 @@
 //! Against a real kube-apiserver and etcd.
 
+mod configuration;
 mod control_plane;
 mod credentials;
 mod flows;
+mod manifests;
 mod many;
 mod node;
 mod outages;
@@ -37,9 +39,9 @@ fn said(scenario: &Scenario, words: &str, times: usize) {
 /// Changes the file that leads the daemon to the API server.
 fn edit_kubeconfig(scenario: &Scenario, edit: impl FnOnce(&mut Value)) {
     let path = scenario.files().kubeconfig();
-    let mut value: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let mut value: Value = serde_json::from_slice(&fs::read(&path).expect("the file")).expect("JSON");
     edit(&mut value);
     let new = path.with_extension("new");
-    fs::write(&new, value.to_string()).unwrap();
-    fs::rename(new, path).unwrap();
+    fs::write(&new, value.to_string()).expect("writing a kubeconfig");
+    fs::rename(new, path).expect("renaming a kubeconfig");
 }

@@ -9,7 +9,7 @@ use kube_verdict_scenario_tests::netlink::Netfilter;
 use kube_verdict_scenario_tests::prelude::*;
 use kube_verdict_scenario_tests::rng::{self, Rng};
 
-use crate::random;
+use kube_verdict_scenario_tests::random;
 
 /// What the daemon says when it has compared the kernel with its manifests for the first time.
 const IN_SYNC: &str = "the kernel is as the manifests say";

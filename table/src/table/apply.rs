@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::ServiceTable;
 use super::record::{Name, Record};
-use crate::change::{Change, Notice, Update, Walked};
+use crate::change::{Change, Notice, Triggered, Update, Walked};
 use crate::claims::Claim;
 use crate::derive::{Derived, derive};
-use crate::fate::{Fate, Frontend, FrontendKind};
-use crate::net::Cidr;
+use crate::fate::{Fate, Frontend, FrontendKind, ServicePortName};
+use crate::net::{Cidr, Family, Protocol};
 use crate::objects::{self, EndpointSlice, Kind, Leaf, Object, ObjectKey, ServiceCidr};
 use crate::service::{HealthCheck, Service};
 use crate::slice::Slice;
@@ -22,7 +22,12 @@ pub(super) struct Touched {
     /// in order, so that the outcome does not depend on a hash
     pub(super) services: BTreeSet<Name>,
     service_cidrs: bool,
+    /// UDP frontends whose flows may be wrong for a reason of the node's
+    pub(super) flows: BTreeSet<Frontend>,
     notices: Vec<Notice>,
+    /// Services whose health check went, or may have changed otherwise
+    health_checks: BTreeSet<Name>,
+    triggered: Vec<Triggered>,
 }
 
 impl Touched {
@@ -68,7 +73,9 @@ impl ServiceTable {
         }
         let health = service.as_ref().map_or(HealthCheck::NotNeeded, |service| service.health);
         if health == HealthCheck::NotNeeded {
-            self.health_checked.remove(&name);
+            if self.health_checked.remove(&name) {
+                touched.health_checks.insert(name.clone());
+            }
         } else {
             self.health_checked.insert(name.clone());
         }
@@ -79,11 +86,13 @@ impl ServiceTable {
                 "is 0 though the load balancer needs one to find nodes with endpoints: none is served; set a port",
             );
         }
-        self.services.entry(name.clone()).or_default().service = service;
+        self.counts.services += usize::from(service.is_some());
+        let before = mem::replace(&mut self.services.entry(name.clone()).or_default().service, service);
+        self.counts.services -= usize::from(before.is_some());
         touched.services.insert(name);
     }
 
-    fn apply_slice(&mut self, slice: EndpointSlice, touched: &mut Touched) {
+    fn apply_slice(&mut self, mut slice: EndpointSlice, touched: &mut Touched) {
         let name = Name::of(&slice.metadata);
         let owner = slice.metadata.labels.service_name.clone();
         if self.slice_owners.get(&name) != Some(&owner) {
@@ -98,25 +107,38 @@ impl ServiceTable {
             self.slice_owners.insert(name.clone(), owner.clone());
         }
         let Some(owner) = owner else { return };
+        let trigger = slice.metadata.annotations.last_change_trigger_time.take();
         match Slice::new(slice, &self.settings.node_name) {
-            Some(slice) => self.file_slice(name, slice, owner, touched),
+            Some(slice) => {
+                let family = slice.family;
+                if self.file_slice(name, slice, owner, touched) {
+                    touched.triggered.extend(trigger.map(|at| Triggered { family, at }));
+                }
+            }
             None => self.unfile_slice(&name, owner, touched),
         }
     }
 
-    fn file_slice(&mut self, name: Name, slice: Slice, owner: Box<str>, touched: &mut Touched) {
+    /// True if that changed anything.
+    fn file_slice(&mut self, name: Name, slice: Slice, owner: Box<str>, touched: &mut Touched) -> bool {
         let owner = Name { namespace: name.namespace, name: owner };
         let slices = &mut self.services.entry(owner.clone()).or_default().slices;
-        if slices.get(&name.name) != Some(&slice) {
-            slices.insert(name.name, slice);
-            touched.services.insert(owner);
+        let known = slices.get(&name.name);
+        if known == Some(&slice) {
+            return false;
         }
+        self.counts.endpoints -= known.map_or(0, |known| known.endpoints.len());
+        self.counts.endpoints += slice.endpoints.len();
+        slices.insert(name.name, slice);
+        touched.services.insert(owner);
+        true
     }
 
     fn unfile_slice(&mut self, name: &Name, owner: Box<str>, touched: &mut Touched) {
         let owner = Name { namespace: name.namespace.clone(), name: owner };
-        let record = self.services.get_mut(&owner);
-        if record.is_some_and(|record| record.slices.remove(&name.name)) {
+        let Some(record) = self.services.get_mut(&owner) else { return };
+        if let Some(slice) = record.slices.remove(&name.name) {
+            self.counts.endpoints -= slice.endpoints.len();
             touched.services.insert(owner);
         }
     }
@@ -139,7 +161,12 @@ impl ServiceTable {
     pub(super) fn derive_touched(&mut self, touched: Touched) -> Update {
         let mut walked = Walked::default();
         let mut wishes: Vec<(Frontend, Claim)> = Vec::new();
+        let mut health_checked = touched.health_checks;
+        let mut moved: Vec<(Frontend, Arc<ServicePortName>)> = Vec::new();
         for name in touched.services {
+            if self.health_checked.contains(&name) {
+                health_checked.insert(name.clone());
+            }
             let Some(record) = self.services.get_mut(&name) else { continue };
             let Record { service, slices, derived } = &mut **record;
             let new = match service {
@@ -149,8 +176,13 @@ impl ServiceTable {
             let old = mem::replace(derived, new);
             self.cluster_ips.replace(&old.cluster_ips, &derived.cluster_ips);
             self.hairpins.replace(&old.hairpins, &derived.hairpins);
+            for family in Family::BOTH {
+                let (old, new) = (old.no_local_endpoints[family], derived.no_local_endpoints[family]);
+                self.counts.no_local_endpoints[family].replace(old, new);
+            }
             withdraw(&old, derived, |frontend, old| self.claims.release(frontend, &old.service));
             renew(&old, derived, |frontend, claim| wishes.push((frontend, claim)));
+            moved.extend(derived.moved_flows(&old));
             if record.is_empty() {
                 self.services.remove(&name);
             }
@@ -166,14 +198,27 @@ impl ServiceTable {
         let mut notices = touched.notices;
         notices.extend(contested.iter().flat_map(|frontend| self.conflict(frontend)));
         let service_cidrs = if touched.service_cidrs { self.unite_service_cidrs() } else { None };
+        let mut flows = touched.flows;
+        let mut taken = |frontend: Frontend| {
+            if frontend.protocol() == Protocol::Udp {
+                flows.insert(frontend);
+            }
+        };
         let change = Change {
-            frontends: self.claims.changes(),
+            frontends: self.claims.changes(&mut taken),
             cluster_ips: self.cluster_ips.changes(),
             hairpins: self.hairpins.changes(),
             service_cidrs,
             node_port_addresses: None,
         };
-        Update { change, notices, walked }
+        let health_checks = health_checked.into_iter().map(|name| self.health_check_change(name)).collect();
+        // What another Service has of a moved port's frontends is not concerned.
+        let is_owner = |(frontend, service): &(Frontend, Arc<ServicePortName>)| {
+            self.fate(frontend).is_some_and(|fate| fate.service == *service)
+        };
+        flows.extend(moved.into_iter().filter(is_owner).map(|(frontend, _)| frontend));
+        let flows = self.flows(flows);
+        Update { change, notices, health_checks, triggered: touched.triggered, flows, walked }
     }
 
     /// What to say to those who lost a frontend.

@@ -18,9 +18,10 @@ use crate::change::{Change, FrontendChange, SetChange, Update};
 use crate::claims::Claims;
 use crate::counted::Counted;
 use crate::fate::{Backend, Fate, Frontend};
-use crate::net::{Cidr, Protocol};
+use crate::net::{Cidr, Family, Protocol};
 use crate::node::{NodeState, Settings};
 use crate::objects::ObjectEvent;
+use crate::totals::Counts;
 use apply::Touched;
 pub(crate) use record::{Name, Record};
 
@@ -33,16 +34,17 @@ pub struct ServiceTable {
     services: FxHashMap<Name, Box<Record>>,
     /// every slice that we heard of, and the Service of its namespace that it is filed under (None: its label
     /// is missing)
-    slice_owners: FxHashMap<Name, Option<Box<str>>>,
+    pub(crate) slice_owners: FxHashMap<Name, Option<Box<str>>>,
     /// Services that need a health check (reference §13.2)
     health_checked: BTreeSet<Name>,
-    claims: Claims,
+    pub(crate) claims: Claims,
     cluster_ips: Counted<IpAddr>,
     hairpins: Counted<(Protocol, Backend)>,
     /// of each ServiceCIDR object
-    cidr_objects: BTreeMap<Box<str>, Vec<Cidr>>,
+    pub(crate) cidr_objects: BTreeMap<Box<str>, Vec<Cidr>>,
     /// their union
     service_cidrs: Vec<Cidr>,
+    pub(crate) counts: Counts,
 }
 
 impl ServiceTable {
@@ -60,6 +62,7 @@ impl ServiceTable {
             hairpins: Counted::default(),
             cidr_objects: BTreeMap::new(),
             service_cidrs: Vec::new(),
+            counts: Counts::default(),
         }
     }
 
@@ -94,6 +97,12 @@ impl ServiceTable {
             }
             if before.node_port_addresses != self.node.node_port_addresses {
                 addresses = Some(self.node.node_port_addresses.clone());
+                // What came to an address before NodePorts were served there was not translated.
+                for family in Family::BOTH {
+                    if before.node_port_addresses[family] != self.node.node_port_addresses[family] {
+                        touched.flows.extend(self.udp_node_ports(family));
+                    }
+                }
             }
         }
         for event in events {
@@ -173,6 +182,11 @@ impl ServiceTable {
             service_cidrs: Some(self.service_cidrs.clone()).filter(|prefixes| !prefixes.is_empty()),
             node_port_addresses: Some(addresses.clone()).filter(|a| *a != Default::default()),
         }
+    }
+
+    /// What is known of a Service, if anything is.
+    pub(crate) fn record(&self, name: &Name) -> Option<&Record> {
+        self.services.get(name).map(|record| &**record)
     }
 
     /// The Services that need a health check, sorted.

@@ -289,3 +289,37 @@ fn nothing_is_left_of_what_is_deleted() {
     assert!(table.services.is_empty() && table.slice_owners.is_empty() && table.health_checked.is_empty());
     assert_eq!(table.everything().frontends, []);
 }
+
+#[test]
+fn updates_name_the_health_checks_that_they_touch() {
+    let spec = |port: u16| json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": port});
+    let mut table = ServiceTable::new(settings(), node());
+    let update = table
+        .update(applied([service("web", spec(32000)), service("plain", json!({"clusterIP": "10.96.0.2"}))]));
+    let [change] = &update.health_checks[..] else { panic!("{update:?}") };
+    assert_eq!((&*change.name, change.check.as_ref().unwrap().port), ("web", 32000));
+    let update = table.update(applied([slice("web-1", "web", &["10.0.0.1 node=n1"])]));
+    let check = update.health_checks[0].check.as_ref().unwrap();
+    assert_eq!(check.local_endpoints, PerFamily { v4: Some(1), v6: None });
+    assert_eq!(table.update(applied([slice("plain-1", "plain", &["10.0.0.1"])])).health_checks, []);
+    // As good as deleted, for health checks: another policy.
+    let update = table.update(applied([service("web", json!({"type": "LoadBalancer"}))]));
+    assert_eq!(update.health_checks[0].check, None);
+    assert_eq!(table.update(deleted(Kind::Service, "web")).health_checks, []);
+}
+
+#[test]
+fn only_slices_that_change_say_since_when() {
+    let at = |text: &str, addresses: &[&str]| {
+        let Object::EndpointSlice(mut slice) = slice("web-1", "web", addresses) else { panic!() };
+        slice.metadata.annotations.last_change_trigger_time = Some(text.into());
+        applied([Object::EndpointSlice(slice)])
+    };
+    let mut table = table([service("web", json!({}))]);
+    let moments =
+        |update: crate::Update| update.triggered.into_iter().map(|t| (t.family, t.at)).collect::<Vec<_>>();
+    assert_eq!(moments(table.update(at("first", &["10.0.0.1"]))), [(Family::V4, "first".into())]);
+    assert_eq!(moments(table.update(at("again", &["10.0.0.1"]))), []);
+    assert_eq!(moments(table.update(at("second", &["10.0.0.2"]))), [(Family::V4, "second".into())]);
+    assert_eq!(moments(table.update(deleted(Kind::EndpointSlice, "web-1"))), []);
+}

@@ -9,7 +9,8 @@ use kube_verdict_table::objects::{
     ClusterIp, Conditions, Endpoint, EndpointSlice, IpMode, Leaf, Object, Service, ServicePort, ServiceType,
 };
 use kube_verdict_table::{
-    Backend, Cidr, Family, LocalDetector, NodePortAddresses, NodeState, Packet, Policy, Settings, Verdict,
+    Backend, Cidr, Family, LocalDetector, NodePortAddresses, NodeState, Packet, Policy, Protocol,
+    ServicePortName, Settings, Verdict,
 };
 
 use super::generate::Objects;
@@ -96,6 +97,23 @@ impl World<'_> {
             NodePortAddresses::AnyLocal => !to.is_loopback() && self.node.local_addresses.contains(&to),
             NodePortAddresses::Only(some) => some.contains(&to),
         }
+    }
+
+    /// Where flows to a frontend of a Service's port are right.
+    pub(crate) fn flows_stay_at(&self, name: &ServicePortName, family: Family) -> Vec<Backend> {
+        let mut found = Vec::new();
+        for service in self.services(family) {
+            let metadata = &service.metadata;
+            if (&metadata.namespace, &metadata.name) == (&name.namespace, &name.name) {
+                let udp = Some(Leaf::Valid(Protocol::Udp));
+                for port in service.spec.ports.iter().filter(|p| p.name == name.port && p.protocol == udp) {
+                    let endpoints = self.endpoints(service, port, family).into_iter();
+                    let stay = endpoints.filter(|(_, e)| e.conditions.serving || e.conditions.ready);
+                    found.extend(stay.map(|(backend, _)| backend));
+                }
+            }
+        }
+        found
     }
 
     fn unserved(&self, packet: &Packet) -> Expected {

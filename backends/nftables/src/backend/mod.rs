@@ -8,6 +8,7 @@
 //! An element that the kernel refuses is quarantined with its frontend, reported, and tried again later; the
 //! rest goes on. What a quarantined frontend has in the kernel stays.
 
+mod figures;
 mod plan;
 mod report;
 
@@ -19,6 +20,7 @@ use kube_verdict_table::{Change, Family, PerFamily, ServicePortName, ServiceTabl
 use crate::batch::{Batch, Op};
 use crate::kernel::{CommitError, Kernel, Refusal};
 use crate::state::State;
+pub use figures::Figures;
 use plan::{Plan, shared_edits, with_unknown};
 pub(crate) use plan::{context, fill};
 use report::unsupported;
@@ -56,6 +58,10 @@ pub struct Nftables<K> {
     keep_unknown: bool,
     /// the generation that the ruleset has if nobody else changed it since we looked
     expected: Option<u32>,
+    /// as in [`Figures`]
+    took: PerFamily<Option<Duration>>,
+    /// as in [`Figures`]
+    cleanup_failures: PerFamily<u64>,
 }
 
 impl<K: Kernel> Nftables<K> {
@@ -68,6 +74,8 @@ impl<K: Kernel> Nftables<K> {
             quarantine: HashMap::new(),
             keep_unknown: false,
             expected: None,
+            took: PerFamily::default(),
+            cleanup_failures: PerFamily::default(),
         }
     }
 
@@ -152,7 +160,10 @@ impl<K: Kernel> Nftables<K> {
             }
             match self.commit(&batch) {
                 Ok(()) => report.count(&batch),
-                Err(_) => self.states[family] = None,
+                Err(_) => {
+                    self.cleanup_failures[family] += 1;
+                    self.states[family] = None;
+                }
             }
         }
         report
@@ -165,7 +176,11 @@ impl<K: Kernel> Nftables<K> {
         let mut report = Report::default();
         let mut errors = Vec::new();
         for family in Family::BOTH {
-            if let Err(error) = step(self, family, &mut report) {
+            let (start, before) = (Instant::now(), (report.batches, report.synced.len()));
+            let outcome = step(self, family, &mut report);
+            let was_idle = outcome.is_ok() && before == (report.batches, report.synced.len());
+            self.took[family] = (!was_idle).then(|| start.elapsed());
+            if let Err(error) = outcome {
                 self.states[family] = None;
                 errors.push(error);
             }
@@ -292,7 +307,10 @@ impl<K: Kernel> Nftables<K> {
         }
         match self.commit(strays) {
             Ok(()) => report.count(strays),
-            Err(error) => tracing::debug!(%error, "left-over chains or sets stay for now"),
+            Err(error) => {
+                self.cleanup_failures[strays.family] += 1;
+                tracing::debug!(%error, "left-over chains or sets stay for now");
+            }
         }
     }
 }

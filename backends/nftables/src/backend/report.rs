@@ -129,6 +129,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whose table it is about.
+    pub fn family(&self) -> Family {
+        match self {
+            Error::Unsupported { family, .. } | Error::Commit { family, .. } | Error::Read { family, .. } => {
+                *family
+            }
+        }
+    }
+
     pub(super) fn commit(family: Family, error: CommitError) -> Self {
         let hint = match &error {
             CommitError::Io(error) => hint(error),
