@@ -5,40 +5,20 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use kube_verdict_scenario_tests::cluster::{Api, ControlPlane};
+use kube_verdict_scenario_tests::cluster::ControlPlane;
 use kube_verdict_scenario_tests::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{IN_SYNC, edit_kubeconfig, said, web};
 
-/// A ServiceAccount with the rights of reference §17.
-fn account(api: &Api) {
-    let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
-    let watch = &["list", "watch"];
-    let write = &["create", "patch", "update"];
-    let rights = "rbac.authorization.k8s.io";
-    api.apply(&[
-        json!({
-            "apiVersion": "v1", "kind": "ServiceAccount",
-            "metadata": { "namespace": "kube-system", "name": "proxy" },
-        }),
-        json!({
-            "apiVersion": format!("{rights}/v1"), "kind": "ClusterRole", "metadata": { "name": "proxy" },
-            "rules": [
-                rule("", &["services"], watch),
-                rule("", &["nodes"], &["get", "list", "watch"]),
-                rule("discovery.k8s.io", &["endpointslices"], watch),
-                rule("networking.k8s.io", &["servicecidrs"], watch),
-                rule("", &["events"], write),
-                rule("events.k8s.io", &["events"], write),
-            ],
-        }),
-        json!({
-            "apiVersion": format!("{rights}/v1"), "kind": "ClusterRoleBinding", "metadata": { "name": "proxy" },
-            "roleRef": { "apiGroup": rights, "kind": "ClusterRole", "name": "proxy" },
-            "subjects": [{ "kind": "ServiceAccount", "namespace": "kube-system", "name": "proxy" }],
-        }),
-    ]);
+/// The ServiceAccount that is shipped, with the role that is.
+fn account(control_plane: &ControlPlane) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/base");
+    for name in ["service-account", "cluster-role", "cluster-role-binding"] {
+        let file = directory.join(format!("{name}.yaml"));
+        let words = ["apply", "--server-side", "-n", "kube-system", "-f", file.to_str().expect("text")];
+        control_plane.kubectl(&words).expect("applying what is shipped");
+    }
 }
 
 /// Replaces a file as Kubernetes does.
@@ -52,10 +32,10 @@ fn replace(path: &Path, contents: &str) {
 fn the_rights_of_kube_proxy_are_enough_and_tokens_may_change() {
     let mut control_plane = ControlPlane::start();
     let api = control_plane.api().clone();
-    account(&api);
+    account(&control_plane);
     let mut scenario = Scenario::in_cluster(&control_plane, &Config::default());
     let file = scenario.files().directory().join("token");
-    replace(&file, &control_plane.token("kube-system", "proxy", 600));
+    replace(&file, &control_plane.token("kube-system", "kube-verdict", 600));
     edit_kubeconfig(&scenario, |config| config["users"][0]["user"] = json!({ "tokenFile": file }));
     scenario.write(web("web", 10, "pod-c"));
     scenario.start_daemon();
@@ -76,13 +56,13 @@ fn the_rights_of_kube_proxy_are_enough_and_tokens_may_change() {
     assert!(events["items"].as_array().unwrap().iter().any(starting), "{events:#}");
 
     // The account is another one of the same name: its old tokens are worth nothing.
-    api.delete("/api/v1/namespaces/kube-system/serviceaccounts/proxy").unwrap();
-    account(&api);
+    api.delete("/api/v1/namespaces/kube-system/serviceaccounts/kube-verdict").unwrap();
+    account(&control_plane);
     control_plane.kill_api_server();
     control_plane.start_api_server();
     said(&scenario, "it does not accept our credentials", 1);
     scenario.check_packets(&[case("still served", From::PodA, "10.96.0.10:80", dnat(&["pod-c:8080"]))]);
-    replace(&file, &control_plane.token("kube-system", "proxy", 600));
+    replace(&file, &control_plane.token("kube-system", "kube-verdict", 600));
     scenario.apply(web("web", 10, "pod-b"));
     scenario.check(&[case("a change comes", From::PodA, "10.96.0.10:80", dnat(&["pod-b:8080"]))]);
     said(&scenario, "answers again", 1);

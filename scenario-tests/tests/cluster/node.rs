@@ -53,7 +53,7 @@ fn without_it_nothing_begins_and_with_another_everything_begins_anew() {
     let mut daemon = scenario.take_daemon();
     assert_eq!(daemon.ends_within(SOON).code(), Some(1));
     said(&scenario, "Node node-1: its addresses changed from 172.18.0.2, fd00:172:18::2 to 172.18.0.22", 1);
-    scenario.check_packets(&[served.clone()]);
+    scenario.check_packets(std::slice::from_ref(&served));
 
     scenario.start_daemon();
     said(&scenario, IN_SYNC, 2);
@@ -61,7 +61,7 @@ fn without_it_nothing_begins_and_with_another_everything_begins_anew() {
     let mut daemon = scenario.take_daemon();
     assert_eq!(daemon.ends_within(SOON).code(), Some(1));
     said(&scenario, "Node node-1: it was deleted", 1);
-    scenario.check_packets(&[served.clone()]);
+    scenario.check_packets(std::slice::from_ref(&served));
 
     scenario.start_daemon();
     said(&scenario, "there is no Node \"node-1\"", 1);

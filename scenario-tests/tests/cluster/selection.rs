@@ -20,14 +20,14 @@ fn labels_come_and_go() {
     let refused = case("no endpoints", From::PodA, "10.96.0.10:80", REJECT);
     for value in ["", "another"] {
         scenario.apply([ours().build(), ends().build(), none()]);
-        scenario.check(&[served.clone()]);
+        scenario.check(std::slice::from_ref(&served));
         scenario.apply([ours().label(PROXY_NAME, value).build(), ends().build(), none()]);
-        scenario.check(&[dropped.clone()]);
+        scenario.check(std::slice::from_ref(&dropped));
     }
     scenario.apply([ours().build(), ends().build(), none()]);
-    scenario.check(&[served.clone()]);
+    scenario.check(std::slice::from_ref(&served));
     scenario.apply([ours().build(), ends().label(HEADLESS, "").build(), none()]);
-    scenario.check(&[refused.clone()]);
+    scenario.check(std::slice::from_ref(&refused));
     scenario.apply([ours().build(), ends().build()]);
     scenario.check(&[served]);
     scenario.becomes_what_is_rendered();
