@@ -9,6 +9,7 @@ pub mod config;
 pub mod conntrack;
 pub mod daemon;
 pub mod document;
+pub mod events;
 pub mod feed;
 pub mod host;
 pub mod memory;

@@ -23,10 +23,11 @@ use tokio::runtime::Handle;
 
 use crate::config::{self, Loaded};
 use crate::conntrack::{self, Cleaner};
+use crate::events::{self, Events};
 use crate::feed::Feed;
 use crate::node::{self, Reliance, ThisNode};
 use crate::reconcile::{Ended, Pace, Reconciler, run as reconcile};
-use crate::serve::{self, Pages};
+use crate::serve::{self, Complaint, Pages};
 use crate::source::manifests::{Directory, follow};
 use crate::source::{Source, kubernetes};
 use crate::{client, host, memory};
@@ -37,7 +38,6 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 /// Runs until it is told to stop, or cannot go on. Without a directory of manifests objects come from the API
 /// server that `clientConnection` leads to.
 pub fn run(manifests: Option<Directory>, netlink: Netlink, loaded: Loaded) -> Result<(), Failure> {
-    host::prepare(&loaded.effective)?;
     let outside = outside::start()?;
     let inside = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = inside.block_on(serve(manifests, netlink, loaded, outside.handle().clone()));
@@ -61,9 +61,8 @@ async fn serve(
             tracing::info!("serving node {name:?} from {}", directory.path().display());
             let (_follower, batches) = follow(directory)?;
             let node = (name, Reliance::Optional);
-            Life { netlink, loaded, node, outside, in_sync: "the kernel is as the manifests say" }
-                .live(batches, stop)
-                .await
+            let (events, in_sync) = (Events::none(), "the kernel is as the manifests say");
+            Life { netlink, loaded, node, outside, events, in_sync }.live(batches, stop).await
         }
         None => {
             let access = {
@@ -72,11 +71,11 @@ async fn serve(
             };
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from the API server {}", access.url);
+            let events = Events::to(access.client.clone(), &name, &outside);
             let watches = kubernetes::follow(&access.client, &name, &outside);
             let node = (name, Reliance::Required);
-            Life { netlink, loaded, node, outside, in_sync: "the kernel is as the API says" }
-                .live(watches, stop)
-                .await
+            let in_sync = "the kernel is as the API says";
+            Life { netlink, loaded, node, outside, events, in_sync }.live(watches, stop).await
         }
     }
 }
@@ -87,6 +86,7 @@ struct Life {
     loaded: Loaded,
     node: (String, Reliance),
     outside: Handle,
+    events: Events,
     /// what is logged after the first sync
     in_sync: &'static str,
 }
@@ -97,8 +97,11 @@ impl Life {
         source: S,
         stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), Failure> {
-        let Life { netlink, loaded, node: (name, reliance), outside, in_sync } = self;
+        let Life { netlink, loaded, node: (name, reliance), outside, events, in_sync } = self;
         let Loaded { effective, configuration, flagz, source: file, .. } = loaded;
+        if let Some(read_only) = host::prepare(&effective)?.read_only {
+            events.warn(&events::node(&name), "readOnlySysFS", "StartKubeProxy", read_only.to_string());
+        }
         let options = Options { masquerade_mark: effective.masquerade_mark };
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
@@ -111,7 +114,12 @@ impl Life {
             statusz: effective.statusz,
             started: SystemTime::now(),
         };
-        let mut serving = serve::start(&outside, &effective.serving, &name, readings, pages, None)?;
+        let complaints = events.clone();
+        let complain = move |complaint: Complaint| {
+            let Complaint { object, reason, action, message } = complaint;
+            complaints.warn(&object, reason, action, message);
+        };
+        let mut serving = serve::start(&outside, &effective.serving, &name, readings, pages, complain)?;
         let cleaner = Cleaner::start(conntrack::Netlink::default(), move |round| observed.observe(round))?;
         // What ends a life before its news do: an order, or a reason to start anew.
         let mut ending = std::pin::pin!(async {
@@ -130,6 +138,8 @@ impl Life {
             first = first::input(&mut feed) => first?,
         };
         config::log(&feed.node().suspicious(host::is_dual_stack())?);
+        let started = concat!("kube-verdict ", env!("CARGO_PKG_VERSION"));
+        events.say(&events::node(feed.node().name()), "Starting", "StartKubeProxy", started);
         let fixed = feed.node().fixed()?;
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
