@@ -1,5 +1,6 @@
 //! `kube-verdict cleanup`: removes every trace from the kernel.
 
+use kube_verdict_nftables::layout::TABLE;
 use kube_verdict_table::Family;
 
 use super::{Failure, kernel};
@@ -9,7 +10,7 @@ pub(super) fn run() -> Result<(), Failure> {
     let mut netlink = kernel::open()?;
     let mut failures = Vec::new();
     for (family, name) in [(Family::V4, "ip kube-verdict"), (Family::V6, "ip6 kube-verdict")] {
-        let done = match netlink.delete_table(family) {
+        let done = match netlink.delete_table(family, TABLE) {
             Ok(true) => "removed",
             Ok(false) => "there is no",
             Err(error) => {
