@@ -9,5 +9,6 @@ pub mod document;
 pub mod feed;
 pub mod memory;
 pub mod node;
+pub mod predecessor;
 pub mod reconcile;
 pub mod source;

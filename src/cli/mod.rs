@@ -54,7 +54,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             match command {
                 Command::Render => render::run(sources),
                 Command::Explain(question) => explain::run(sources, question),
-                Command::Cleanup => cleanup::run(),
+                Command::Cleanup(leavings) => cleanup::run(leavings),
             }
         }
     }
