@@ -6,7 +6,7 @@ use kube_verdict_nftables::kernel::CommitError;
 use kube_verdict_nftables::{ForeignTable, Netlink, Removal};
 use kube_verdict_table::Family;
 
-use super::names::doomed;
+use super::names::{doomed, is_kube_proxys};
 use super::report::{Place, Report, Variant};
 
 /// Where kube-proxy has chains.
@@ -29,7 +29,9 @@ fn retire_family(netlink: &mut Netlink, family: Family, report: &mut Report) -> 
         let mut removals = Vec::new();
         let mut places = Vec::new();
         for table in TABLES {
-            let state = netlink.read_foreign(family, table).map_err(|error| error.to_string())?;
+            let state = netlink
+                .read_foreign(family, table, |chain| !is_kube_proxys(chain))
+                .map_err(|error| error.to_string())?;
             let (chains, rules) = plan(table, &state, &mut removals);
             places.push((Place { variant: Variant::NfTables, family, table }, chains, rules));
         }

@@ -51,7 +51,7 @@ pub struct ForeignRule {
 pub struct ForeignTable {
     /// the names of its chains
     pub chains: BTreeSet<String>,
-    /// its rules that jump somewhere
+    /// the rules that jump somewhere, in the chains that were asked for
     pub jumps: Vec<ForeignRule>,
 }
 
@@ -148,11 +148,18 @@ impl Netlink {
         result
     }
 
-    /// Reads somebody's table. One that does not exist has no chains.
-    pub fn read_foreign(&mut self, family: Family, name: &str) -> Result<ForeignTable, ReadError> {
+    /// Reads somebody's table; the rules only of chains in which `look` wants to look, since the time that the
+    /// kernel takes to list all rules of a large table grows with its square. A table that does not exist has no
+    /// chains.
+    pub fn read_foreign(
+        &mut self,
+        family: Family,
+        name: &str,
+        look: impl Fn(&str) -> bool,
+    ) -> Result<ForeignTable, ReadError> {
         for _ in 0..READ_ATTEMPTS {
             self.is_disturbed = false;
-            match self.try_read_foreign(family, name) {
+            match self.try_read_foreign(family, name, &look) {
                 Ok(table) if !self.is_disturbed => return Ok(table),
                 Ok(_) | Err(ReadError::Unstable) => {}
                 Err(error) => return Err(error),
@@ -161,7 +168,12 @@ impl Netlink {
         Err(ReadError::Unstable)
     }
 
-    fn try_read_foreign(&mut self, family: Family, name: &str) -> Result<ForeignTable, ReadError> {
+    fn try_read_foreign(
+        &mut self,
+        family: Family,
+        name: &str,
+        look: &dyn Fn(&str) -> bool,
+    ) -> Result<ForeignTable, ReadError> {
         let mut table = ForeignTable::default();
         self.dump(kind::GETCHAIN, family, &[], |message| {
             let text = |kind| attribute(message.body(), kind).and_then(|text| text.str());
@@ -171,26 +183,25 @@ impl Netlink {
                 table.chains.insert(chain.to_owned());
             }
         })?;
-        if table.chains.is_empty() {
-            return Ok(table);
+        for chain in table.chains.iter().filter(|chain| look(chain)) {
+            self.dump(kind::GETRULE, family, &[(RULE_TABLE, name), (RULE_CHAIN, chain)], |message| {
+                table.jumps.extend(jump(message.body(), name, chain));
+            })?;
         }
-        self.dump(kind::GETRULE, family, &[(RULE_TABLE, name)], |message| {
-            table.jumps.extend(jump(message.body(), name));
-        })?;
         Ok(table)
     }
 }
 
-/// The rule in a message, if it is one of the table's and jumps.
-fn jump(body: &[u8], table: &str) -> Option<ForeignRule> {
+/// The rule in a message, if it is one of the chain's and jumps.
+fn jump(body: &[u8], table: &str, chain: &str) -> Option<ForeignRule> {
     attribute(body, RULE_TABLE).filter(|name| name.str() == Some(table))?;
-    let chain = attribute(body, RULE_CHAIN)?.str()?.to_owned();
+    attribute(body, RULE_CHAIN).filter(|name| name.str() == Some(chain))?;
     let handle = u64::from_be_bytes(attribute(body, RULE_HANDLE)?.data.try_into().ok()?);
     let list = attribute(body, RULE_EXPRESSIONS)?;
     let target = attributes(list.data)
         .filter(|expression| expression.kind == LIST_ELEM)
         .find_map(|e| target(e.data))?;
-    Some(ForeignRule { chain, handle, target })
+    Some(ForeignRule { chain: chain.to_owned(), handle, target })
 }
 
 /// Where an expression jumps, if it does: only `immediate` verdicts name a chain.
