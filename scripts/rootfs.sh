@@ -25,7 +25,7 @@ for word; do
 	put "$program" "$path"
 	copyright "$program"
 	# A static program has none, and ldd fails.
-	{ ldd "$program" 2>/dev/null || true; } | grep -o '/[^ ]*' | while read -r library; do
+	{ ldd "$program" 2>/dev/null | grep -o '/[^ ]*' || true; } | while read -r library; do
 		[ -e "$root$library" ] || put "$library" "$library"
 		copyright "$library"
 	done

@@ -3,17 +3,17 @@
 use kube_verdict_nftables::layout::TABLE;
 use kube_verdict_table::Family;
 
-use super::arguments::{Leavings, Whose};
+use super::arguments::Whose;
 use super::{Failure, kernel};
 use crate::predecessor;
 
-/// Removes what was left and says so. What fails stops nothing else.
-pub(super) fn run(leavings: &Leavings) -> Result<(), Failure> {
+/// Removes what was left, by all or only one, and says so. What fails stops nothing else.
+pub(super) fn run(only: Option<Whose>) -> Result<(), Failure> {
     let mut failures = Vec::new();
-    if leavings.only != Some(Whose::KubeProxy) {
+    if only != Some(Whose::KubeProxy) {
         own_tables(&mut failures)?;
     }
-    if leavings.only != Some(Whose::KubeVerdict) {
+    if only != Some(Whose::KubeVerdict) {
         kube_proxys(&mut failures)?;
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("; ").into()) }

@@ -19,6 +19,11 @@ impl Takeover {
         Takeover::with(retire)
     }
 
+    /// Will leave it.
+    pub fn never() -> Self {
+        Takeover { retire: None }
+    }
+
     fn with(retire: impl FnOnce() -> Report + Send + 'static) -> Self {
         Takeover { retire: Some(Box::new(retire)) }
     }

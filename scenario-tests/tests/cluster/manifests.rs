@@ -12,38 +12,6 @@ use serde_json::Value;
 /// The conntrack sysctls need a privileged container, which an API server refuses unless it is told.
 const PRIVILEGED: &str = "--allow-privileged=true";
 
-/// kube-proxy's DaemonSet as kubeadm makes it, as far as the overlay changes it or must leave it alone.
-const KUBEADM: &str = r#"
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: kube-proxy, namespace: kube-system, labels: {k8s-app: kube-proxy}}
-spec:
-  selector: {matchLabels: {k8s-app: kube-proxy}}
-  template:
-    metadata: {labels: {k8s-app: kube-proxy}}
-    spec:
-      hostNetwork: true
-      priorityClassName: system-node-critical
-      serviceAccountName: kube-proxy
-      containers:
-      - name: kube-proxy
-        image: registry.k8s.io/kube-proxy:v1.36.3
-        command:
-        - /usr/local/bin/kube-proxy
-        - --config=/var/lib/kube-proxy/config.conf
-        - --hostname-override=$(NODE_NAME)
-        env: [{name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]
-        securityContext: {privileged: true}
-        volumeMounts:
-        - {mountPath: /var/lib/kube-proxy, name: kube-proxy}
-        - {mountPath: /run/xtables.lock, name: xtables-lock, readOnly: false}
-        - {mountPath: /lib/modules, name: lib-modules, readOnly: true}
-      volumes:
-      - {name: kube-proxy, configMap: {name: kube-proxy}}
-      - {name: xtables-lock, hostPath: {path: /run/xtables.lock, type: FileOrCreate}}
-      - {name: lib-modules, hostPath: {path: /lib/modules}}
-"#;
-
 fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests").join(name)
 }
@@ -51,7 +19,8 @@ fn shipped(name: &str) -> PathBuf {
 /// `kubectl apply` as the documentation says, with more words; how many objects it spoke of.
 fn apply(control_plane: &ControlPlane, name: &str, more: &[&str]) -> usize {
     let directory = shipped(name);
-    let mut words = vec!["apply", "--server-side", "--force-conflicts", "-k", directory.to_str().unwrap()];
+    let mut words =
+        vec!["apply", "--server-side", "--force-conflicts", "-k", directory.to_str().expect("text")];
     words.extend(more);
     let told = control_plane.kubectl(&words).unwrap_or_else(|error| panic!("{name}: {error}"));
     told.lines().filter(|line| line.contains("serverside-applied")).count()
@@ -59,18 +28,19 @@ fn apply(control_plane: &ControlPlane, name: &str, more: &[&str]) -> usize {
 
 fn daemon_set(control_plane: &ControlPlane, name: &str) -> Value {
     let path = format!("/apis/apps/v1/namespaces/kube-system/daemonsets/{name}");
-    control_plane.api().get(&path).unwrap()
+    control_plane.api().get(&path).expect("a DaemonSet")
 }
 
 /// Every permission of a role.
 fn rules(control_plane: &ControlPlane, role: &str) -> BTreeSet<[String; 3]> {
     let path = format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{role}");
-    let role = control_plane.api().get(&path).unwrap();
+    let role = control_plane.api().get(&path).expect("a role");
     let words = |rule: &Value, field: &str| -> Vec<String> {
-        rule[field].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+        let list = rule[field].as_array().expect("a list").iter();
+        list.map(|word| word.as_str().expect("text").to_owned()).collect()
     };
     let mut all = BTreeSet::new();
-    for rule in role["rules"].as_array().unwrap() {
+    for rule in role["rules"].as_array().expect("rules") {
         for group in words(rule, "apiGroups") {
             for resource in words(rule, "resources") {
                 for verb in words(rule, "verbs") {
@@ -98,12 +68,12 @@ fn a_real_api_server_takes_what_is_shipped() {
     assert_eq!(rules(&control_plane, "kube-verdict"), wanted);
 }
 
+/// What `e2e/kube-proxy` has is the DaemonSet as kubeadm makes it.
 #[test]
 fn the_daemon_set_of_kubeadm_is_taken_over_in_place() {
     let control_plane = ControlPlane::start_with(&[PRIVILEGED]);
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), KUBEADM).unwrap();
-    control_plane.kubectl(&["create", "-f", file.path().to_str().unwrap()]).unwrap();
+    let kube_proxy = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/kube-proxy");
+    control_plane.kubectl(&["create", "-k", kube_proxy]).unwrap();
     let before = daemon_set(&control_plane, "kube-proxy");
     assert_eq!(apply(&control_plane, "overlays/kubeadm", &[]), 1);
     let after = daemon_set(&control_plane, "kube-proxy");

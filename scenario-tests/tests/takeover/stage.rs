@@ -1,4 +1,4 @@
-//! A scenario's topology with a real control plane, which has the objects that the daemon gets as manifests.
+//! A scenario's topology with a real control plane and its objects.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const PROGRAMMING: Duration = Duration::from_secs(60);
 
 pub struct Stage {
     pub scenario: Scenario,
-    link: Kubeconfig,
+    pub link: Kubeconfig,
     _control_plane: ControlPlane,
 }
 

@@ -14,8 +14,9 @@ const PATH: &str = "/run/xtables.lock";
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Waits for the lock, and holds it as long as the file is open. None: there can be no such file here (no /run,
-/// or one that cannot be written), so nobody here can hold it either.
+/// Waits for the lock, and holds it as long as the file is open. None: there is no such file here, and cannot be
+/// (a container without the host's). Then only the kernel protects from others: it refuses to replace a table by
+/// one that was made of another number of entries.
 pub fn take() -> io::Result<Option<File>> {
     take_at(Path::new(PATH), PATIENCE)
 }

@@ -57,7 +57,7 @@ fn in_use(family: Family) -> Vec<&'static str> {
 }
 
 fn retire_table(family: Family, table: &str) -> Result<(usize, usize), String> {
-    let tables = Tables::open(family).map_err(|error| format!("cannot open a raw socket: {error}"))?;
+    let tables = Tables::open(family).map_err(|error| format!("cannot open a socket: {error}"))?;
     for _ in 0..ATTEMPTS {
         match try_retire(&tables, family, table) {
             Err(Trouble::Io(error)) if error.raw_os_error() == Some(libc::EAGAIN) => {}

@@ -25,7 +25,8 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Opens a raw socket, which needs CAP_NET_RAW; the options need CAP_NET_ADMIN.
+    /// Opens a socket: any of the family will do. (A raw one, as iptables has, would need CAP_NET_RAW.) The
+    /// options need CAP_NET_ADMIN.
     pub fn open(family: Family) -> io::Result<Self> {
         let (domain, level) = match family {
             Family::V4 => (libc::AF_INET, libc::SOL_IP),
@@ -33,7 +34,7 @@ impl Tables {
         };
         // SAFETY: plain integers; the descriptor that comes back is nobody else's.
         let socket = unsafe {
-            let descriptor = libc::socket(domain, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::IPPROTO_RAW);
+            let descriptor = libc::socket(domain, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
             if descriptor < 0 {
                 return Err(io::Error::last_os_error());
             }
