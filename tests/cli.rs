@@ -374,6 +374,18 @@ fn cleanup_removes_our_tables_and_no_others_as_often_as_one_likes() {
 }
 
 #[test]
+fn cleanup_names_what_it_leaves_of_ipvs() {
+    in_namespace(|| {
+        ends(
+            Command::new("ip").args(["link", "add", "kube-ipvs0", "type", "veth", "peer", "name", "other"]),
+            0,
+        );
+        let (out, _) = ends(&mut program("cleanup --only kube-proxy"), 0);
+        assert!(out.starts_with("kube-proxy's device kube-ipvs0 stays, and 0 virtual servers"), "{out}");
+    });
+}
+
+#[test]
 fn cleanup_removes_what_kube_proxy_left_or_only_that_or_not_that() {
     on_this_machine(|| {
         let (ours, theirs) =

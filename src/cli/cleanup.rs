@@ -41,7 +41,10 @@ fn kube_proxys(failures: &mut Vec<String>) -> Result<(), Failure> {
     for removed in &report.removed {
         super::print(&format!("removed {removed}\n"))?;
     }
-    if report.removed.is_empty() && report.failures.is_empty() {
+    for left in &report.left {
+        super::print(&format!("{left}\n"))?;
+    }
+    if report == predecessor::Report::default() {
         super::print("there is nothing of kube-proxy's\n")?;
     }
     failures.extend(report.failures);

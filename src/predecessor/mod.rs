@@ -20,10 +20,13 @@
 //!   iptables' and IPVS' KUBE-FORWARD: it accepts what is marked and what is established, for the sake of hosts
 //!   that drop what they forward, and drops what conntrack finds invalid. With it goes what it did, as in
 //!   kube-proxy's own change to nftables mode (reference §11.3).
+//! * *IPVS* sees packets after the nat hooks, so new connections are ours. What it has established goes on as long
+//!   as its virtual servers and their addresses stay, and so they do.
 //! * *Session affinity* is kube-proxy's own memory (the `recent` match, sets): clients choose anew, once.
 
 mod iptables_legacy;
 mod iptables_nft;
+mod ipvs;
 mod names;
 mod nftables;
 mod report;
@@ -46,5 +49,6 @@ pub fn retire() -> Report {
         Err(why) => report.failed("what kube-proxy left in nf_tables", why),
     }
     iptables_legacy::retire(&mut report);
+    ipvs::look(&mut report);
     report
 }

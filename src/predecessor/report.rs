@@ -69,6 +69,8 @@ impl fmt::Display for Removed {
 pub struct Report {
     /// what is gone
     pub removed: Vec<Removed>,
+    /// what was found and is not removed, and why; sentences
+    pub left: Vec<String>,
     /// what could not be removed, and why; sentences
     pub failures: Vec<String>,
 }
@@ -77,6 +79,7 @@ impl Report {
     /// Writes it to the log.
     pub fn log(&self) {
         self.removed.iter().for_each(|removed| tracing::info!("removed {removed}"));
+        self.left.iter().for_each(|left| tracing::warn!("{left}"));
         for failure in &self.failures {
             tracing::error!(
                 "{failure}; our own rules go before it, `kube-verdict cleanup --only kube-proxy` tries again"
