@@ -92,8 +92,24 @@ pub(super) enum Command {
     Render,
     /// Print what happens to a packet, and why
     Explain(Question),
-    /// Remove everything that the daemon programmed from the kernel; connections to services end
-    Cleanup,
+    /// Remove everything that the daemon programmed from the kernel, and what kube-proxy left in whichever mode;
+    /// connections to services end
+    Cleanup(Leavings),
+}
+
+/// What `cleanup` removes.
+#[derive(Debug, Default, Args)]
+pub(super) struct Leavings {
+    /// Remove only this one's: the other serves this node, and connections go on
+    #[arg(long, value_name = "WHOSE", value_enum)]
+    pub(super) only: Option<Whose>,
+}
+
+/// Who left something in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Whose {
+    KubeVerdict,
+    KubeProxy,
 }
 
 /// Which packet is meant.

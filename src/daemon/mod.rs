@@ -5,8 +5,9 @@
 //!
 //! In order: the host is set up as the configuration asks; the way to the objects is opened, and a configuration
 //! that can never work ends the process; then everything is read ([`first`]); then the kernel is made equal to
-//! it; from there on the loop follows the news. It ends at once when it is told to, or when the configuration
-//! file says something else, and the rules stay.
+//! it; then, in a cluster, what kube-proxy left goes ([`crate::predecessor`]); from there on the loop follows the
+//! news. It ends at once when it is told to, or when the configuration file says something else, and the rules
+//! stay.
 
 mod first;
 mod outside;
@@ -26,6 +27,7 @@ use crate::conntrack::{self, Cleaner};
 use crate::events::{self, Events};
 use crate::feed::Feed;
 use crate::node::{self, Reliance, ThisNode};
+use crate::predecessor::Takeover;
 use crate::reconcile::{Ended, Pace, Reconciler, run as reconcile};
 use crate::serve::{self, Complaint, Pages};
 use crate::source::manifests::{Directory, follow};
@@ -102,6 +104,8 @@ impl Life {
         if let Some(read_only) = host::prepare(&effective)?.read_only {
             events.warn(&events::node(&name), "readOnlySysFS", "StartKubeProxy", read_only.to_string());
         }
+        // Beside manifests kube-proxy may run on purpose; of a cluster we are the proxy.
+        let takeover = if reliance == Reliance::Required { Takeover::new() } else { Takeover::never() };
         let options = Options { masquerade_mark: effective.masquerade_mark };
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
@@ -144,7 +148,8 @@ impl Life {
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
         let backend = Nftables::new(netlink, options);
-        let mut reconciler = Reconciler::new(table, backend, (monitor, cleaner), sync_period, Instant::now());
+        let witness = (monitor, (cleaner, takeover));
+        let mut reconciler = Reconciler::new(table, backend, witness, sync_period, Instant::now());
         let start = Instant::now();
         if let Some(report) = reconciler.start(first, start) {
             tracing::info!(
