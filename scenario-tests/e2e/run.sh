@@ -46,6 +46,7 @@ suite() {
 	"$here/results.py" "$logs/report.json"
 }
 
+failures=0 # steps that went wrong
 main() {
 	[ "$(id -u)" -eq 0 ] || fail "it makes network namespaces and runs containers: run it as root"
 	rm -rf "$logs"
@@ -76,7 +77,6 @@ main() {
 		run "$@"
 		return
 	fi
-	failures=0
 	[ "$proxy" = none ] || life
 	suite || failures=$((failures + 1))
 	return "$((failures > 0))"
