@@ -3,33 +3,35 @@
 //! A Node object among the events, or a new address on an interface, changes what the table wants to know of
 //! the node; so both streams meet here.
 
-use kube_verdict_table::Settings;
-use tokio::sync::{mpsc, watch};
+use kube_verdict_table::objects::Node;
+use tokio::sync::watch;
 
-use crate::node::{Interfaces, ThisNode, Unknown};
+use crate::node::{Fixed, Interfaces, ThisNode};
 use crate::reconcile::{Input, News};
-use crate::source::{Batch, Problem};
+use crate::source::{Batch, Problem, Source};
 
 /// The streams, and the node as they have it so far.
-pub struct Feed {
-    batches: mpsc::Receiver<Batch>,
+pub struct Feed<S> {
+    source: S,
     interfaces: watch::Receiver<Interfaces>,
     this: ThisNode,
+    /// the Node object, for whoever else wants to know
+    object: watch::Sender<Option<Node>>,
     /// set when the interfaces' stream ended; addresses are then as they were
     interfaces_ended: bool,
     has_gaps: bool,
+    /// what must not change any more
+    fixed: Option<Fixed>,
     /// why there is no more news
     ended: Option<String>,
 }
 
-impl Feed {
+impl<S: Source> Feed<S> {
     /// Nothing is read before it is asked for.
-    pub fn new(
-        batches: mpsc::Receiver<Batch>,
-        interfaces: watch::Receiver<Interfaces>,
-        this: ThisNode,
-    ) -> Self {
-        Feed { batches, interfaces, this, interfaces_ended: false, has_gaps: false, ended: None }
+    pub fn new(source: S, interfaces: watch::Receiver<Interfaces>, this: ThisNode) -> Self {
+        let (object, _) = watch::channel(None);
+        let (interfaces_ended, has_gaps, fixed, ended) = (false, false, None, None);
+        Feed { source, interfaces, this, object, interfaces_ended, has_gaps, fixed, ended }
     }
 
     /// The node.
@@ -37,51 +39,56 @@ impl Feed {
         &self.this
     }
 
-    /// Why there is no more news, after they ended.
-    pub fn ended(&self) -> &str {
-        self.ended.as_deref().unwrap_or("the reader of the manifests ended")
+    /// This node's Node object as it is, and whenever it changes: what is no business of the table, such as
+    /// taints and the deletion that it waits for, is in it too.
+    pub fn node_object(&self) -> watch::Receiver<Option<Node>> {
+        self.object.subscribe()
     }
 
-    /// What is fixed for the life of a table has to be as it was; else the process ends, to be started again
-    /// by whoever supervises it, as kube-proxy does (reference §1.4).
-    fn check_settings(&mut self, before: Result<Settings, Unknown>) -> Option<()> {
-        let Ok(before) = before else { return Some(()) };
-        let message = match self.this.settings() {
-            Ok(settings) if settings == before => return Some(()),
-            Ok(_) => {
-                "spec.podCIDRs changed, which detectLocalMode NodeCIDR depends on: start again".to_owned()
-            }
-            Err(unknown) => unknown.to_string(),
-        };
-        self.ended = Some(format!("Node {}: {message}", self.this.name()));
-        None
+    /// From here on a node that differs from this in what is fixed for the life of a table is the end: the
+    /// process is to be started again by whoever supervises it, as kube-proxy is (reference §1.4).
+    pub fn fix(&mut self, fixed: Fixed) {
+        self.fixed = Some(fixed);
+    }
+
+    /// Why there is no more news, after they ended.
+    pub fn ended(&self) -> &str {
+        self.ended.as_deref().unwrap_or("the source of objects ended")
+    }
+
+    fn check_fixed(&mut self) -> Option<()> {
+        let departure = self.fixed.as_ref().and_then(|fixed| self.this.departure(fixed));
+        self.ended = departure.map(|why| format!("Node {}: {why}", self.this.name()));
+        self.ended.is_none().then_some(())
     }
 
     /// Takes a batch in: what is to be said is said, the rest is the input. Whether the node changed.
     fn absorb(&mut self, batch: Batch, input: &mut Input) -> bool {
         batch.problems.iter().for_each(Problem::log);
         let changed = self.this.observe(&batch.events);
+        if changed {
+            self.object.send_replace(self.this.object().cloned());
+        }
         input.events.extend(batch.events);
         self.has_gaps = batch.has_gaps;
         changed
     }
 }
 
-impl News for Feed {
+impl<S: Source> News for Feed<S> {
     async fn next(&mut self) -> Option<Input> {
         let mut input = Input::default();
-        let settings = self.this.settings();
         let mut node_changed = tokio::select! {
-            batch = self.batches.recv() => self.absorb(batch?, &mut input),
+            batch = self.source.next() => self.absorb(batch?, &mut input),
             changed = self.interfaces.changed(), if !self.interfaces_ended => {
                 self.interfaces_ended = changed.is_err();
                 true
             }
         };
-        while let Ok(batch) = self.batches.try_recv() {
+        while let Some(batch) = self.source.try_next() {
             node_changed |= self.absorb(batch, &mut input);
         }
-        self.check_settings(settings)?;
+        self.check_fixed()?;
         if self.interfaces.has_changed().unwrap_or(false) || node_changed {
             self.this.set_interfaces(self.interfaces.borrow_and_update().clone());
             input.node = Some(self.this.state());

@@ -4,10 +4,15 @@
 //! exists so that tests reach inside; the program is `main.rs`.
 
 pub mod cli;
+pub mod client;
 pub mod config;
+pub mod daemon;
+pub mod conntrack;
 pub mod document;
 pub mod feed;
+pub mod host;
 pub mod memory;
 pub mod node;
 pub mod reconcile;
+pub mod serve;
 pub mod source;

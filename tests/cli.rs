@@ -168,9 +168,6 @@ fn help_tells_what_there_is() {
 #[test]
 fn what_is_not_understood_ends_with_2() {
     for (words, said) in [
-        ("", "--manifests DIR"),
-        ("render", "--manifests DIR"),
-        ("explain --to 10.96.0.10:80", "--manifests DIR"),
         ("explain --manifests .", "--to <IP:PORT[/PROTO]>"),
         ("explain --manifests . --to 10.96.0.10", "write 10.96.0.1:80 or [fd00::1]:80"),
         ("explain --manifests . --to 10.96.0.10:80/icmp", "icmp"),
@@ -181,6 +178,17 @@ fn what_is_not_understood_ends_with_2() {
     ] {
         let (out, error) = ends(&mut program(words), 2);
         assert!(error.contains(said) && out.is_empty(), "kube-verdict {words}: {said:?} in {error}");
+    }
+}
+
+#[test]
+fn without_any_source_both_are_named() {
+    for words in ["", "render", "explain --to 10.96.0.10:80"] {
+        let (out, error) = in_namespace(|| ends(program(words).env_remove("KUBERNETES_SERVICE_HOST"), 1));
+        assert!(
+            error.contains("kubeconfig") && error.contains("--manifests DIR") && out.is_empty(),
+            "{error}"
+        );
     }
 }
 

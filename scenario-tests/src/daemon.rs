@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::cluster::Kubeconfig;
 use crate::model::Probe;
 use crate::netns::Netns;
 use crate::plan::NODE;
@@ -54,6 +55,7 @@ pub fn program() -> &'static Path {
 #[derive(Debug)]
 pub struct Files {
     directory: tempfile::TempDir,
+    is_cluster: bool,
 }
 
 impl Files {
@@ -63,7 +65,28 @@ impl Files {
         fs::create_dir(directory.path().join("manifests")).expect("a directory");
         // JSON is YAML.
         fs::write(directory.path().join("config.yaml"), config.to_string()).expect("the configuration");
-        Files { directory }
+        Files { directory, is_cluster: false }
+    }
+
+    /// With this configuration, and a kubeconfig in place of manifests.
+    pub fn for_cluster(config: &Value, kubeconfig: &Kubeconfig) -> Self {
+        let mut files = Files::new(config);
+        files.is_cluster = true;
+        let mut config = config.clone();
+        config["clientConnection"]["kubeconfig"] = files.kubeconfig().to_str().expect("text").into();
+        fs::write(files.config(), config.to_string()).expect("the configuration");
+        kubeconfig.write(&files.kubeconfig());
+        files
+    }
+
+    /// The file that leads to the API server.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.directory.path().join("kubeconfig")
+    }
+
+    /// Where a test may leave files of its own.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// `--manifests`
@@ -95,7 +118,10 @@ impl Files {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.args(words).arg("--manifests").arg(self.manifests()).arg("--config").arg(self.config());
+        command.args(words).arg("--config").arg(self.config());
+        if !self.is_cluster {
+            command.arg("--manifests").arg(self.manifests());
+        }
         command.args(["--hostname-override", NODE]);
         command
     }
@@ -161,6 +187,26 @@ impl Daemon {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it did within this time.
+    ///
+    /// # Panics
+    /// When it goes on.
+    pub fn ends_within(&mut self, time: Duration) -> std::process::ExitStatus {
+        let deadline = Instant::now() + time;
+        loop {
+            match self.child.try_wait().expect("waiting for the daemon") {
+                Some(status) => return status,
+                None if Instant::now() > deadline => panic!("the daemon goes on after {time:?}"),
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
     /// `kill -9`
     pub fn kill(mut self) {
         let _ = self.child.kill();
@@ -173,14 +219,7 @@ impl Daemon {
     /// When it does not end within seconds, or not well.
     pub fn terminate(mut self) {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).expect("SIGTERM");
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let status = loop {
-            match self.child.try_wait().expect("waiting for the daemon") {
-                Some(status) => break status,
-                None if Instant::now() > deadline => panic!("SIGTERM did not end the daemon"),
-                None => std::thread::sleep(Duration::from_millis(5)),
-            }
-        };
+        let status = self.ends_within(Duration::from_secs(10));
         assert!(status.success() || status.signal() == Some(15), "the daemon ended badly: {status}");
     }
 }

@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod echo;
 pub mod fate;
 pub mod flood;
+pub mod flow;
 pub mod kernel;
 pub mod listing;
 pub mod manifest;

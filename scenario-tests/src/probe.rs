@@ -42,7 +42,8 @@ pub enum Seen {
 static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
 static NEXT_TAG: AtomicU32 = AtomicU32::new(1);
 
-fn next_port() -> u16 {
+/// The next of them.
+pub(crate) fn next_port() -> u16 {
     33_000 + (NEXT_PORT.fetch_add(1, Ordering::Relaxed) % 28_000) as u16
 }
 

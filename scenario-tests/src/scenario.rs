@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::cluster::{Api, ControlPlane};
 use crate::config::Config;
 use crate::daemon::{Daemon, Files};
 use crate::echo::Echo;
@@ -30,6 +31,8 @@ pub struct Scenario {
     sightings: Sightings,
     topology: Topology,
     files: Files,
+    /// where objects go in place of a directory
+    api: Option<Api>,
     config: Value,
     objects: Objects,
     generation: u32,
@@ -49,17 +52,42 @@ impl Scenario {
         scenario
     }
 
+    /// The same, and the objects come by an API server.
+    pub fn start_in(control_plane: &ControlPlane, config: &Config) -> Scenario {
+        let mut scenario = Scenario::in_cluster(control_plane, config);
+        scenario.write([]);
+        scenario.start_daemon();
+        scenario
+    }
+
     /// The topology alone.
     pub fn without_daemon(config: &Config) -> Scenario {
+        Scenario::with(Topology::new(), config, |_, config| (Files::new(config), None))
+    }
+
+    /// The topology alone, with a way to an API server.
+    pub fn in_cluster(control_plane: &ControlPlane, config: &Config) -> Scenario {
+        Scenario::with(Topology::new(), config, |topology, config| {
+            let kubeconfig = control_plane.connect(topology.of(Host::Node));
+            (Files::for_cluster(config, &kubeconfig), Some(control_plane.api().clone()))
+        })
+    }
+
+    fn with(
+        topology: Topology,
+        config: &Config,
+        files: impl FnOnce(&Topology, &Value) -> (Files, Option<Api>),
+    ) -> Scenario {
         requirements::check();
-        let topology = Topology::new();
         let config = config.build();
+        let (files, api) = files(&topology, &config);
         Scenario {
             daemon: None,
             echo: Mutex::new(Echo::new()),
             sightings: Sightings::new(&topology),
             topology,
-            files: Files::new(&config),
+            files,
+            api,
             config,
             objects: Vec::new(),
             generation: 0,
@@ -124,9 +152,22 @@ impl Scenario {
             self.objects.extend(manifest::node(Some(plan::ZONE)));
         }
         self.generation += 1;
-        self.objects.extend(sentinel(self.generation));
         self.listen_at_endpoints();
-        self.files.write("scenario.json", &self.objects);
+        match self.api.clone() {
+            None => {
+                self.objects.extend(sentinel(self.generation));
+                self.files.write("scenario.json", &self.objects);
+            }
+            Some(api) => {
+                api.replace(&self.objects);
+                // A Service and a slice, each the last of its kind: who has both has everything.
+                let sentinels = sentinels(self.generation);
+                api.apply(&sentinels);
+                self.objects.extend(sentinels);
+                // The API server has one by itself.
+                self.objects.push(own_service_cidr());
+            }
+        }
     }
 
     /// Waits until the kernel shows the objects written last.
@@ -180,11 +221,14 @@ impl Scenario {
     }
 
     fn kernel_shows(&self, generation: u32) -> bool {
+        let wanted = match self.api {
+            None => vec![sentinel_address(generation)],
+            Some(_) => Vec::from(sentinel_addresses(generation)),
+        };
         Family::BOTH.into_iter().all(|family| {
-            let address = plan::ip(family, &sentinel_address(generation)).to_string();
-            kernel::list(self.node(), family).is_some_and(|table| {
-                table.split(|c: char| c.is_whitespace() || c == ',').any(|word| word == address)
-            })
+            let listed = kernel::list(self.node(), family).unwrap_or_default();
+            let words: BTreeSet<&str> = listed.split(|c: char| c.is_whitespace() || c == ',').collect();
+            wanted.iter().all(|address| words.contains(plan::ip(family, address).to_string().as_str()))
         })
     }
 
@@ -224,6 +268,30 @@ fn node_addresses() -> BTreeSet<IpAddr> {
 /// uses, changes with each.
 fn sentinel(generation: u32) -> Objects {
     manifest::service("sentinel").ip(&sentinel_address(generation)).tcp("sentinel", 1).build()
+}
+
+/// The same for a cluster, whose ClusterIPs are of one prefix: a Service and its endpoint, which both change.
+fn sentinels(generation: u32) -> Objects {
+    let [service, endpoint] = sentinel_addresses(generation);
+    let name = format!("sentinel-{generation}");
+    [
+        manifest::service(&name).ip(&service).tcp("sentinel", 1).build(),
+        manifest::slice(&name, &name).tcp("sentinel", 1).with([manifest::at(&endpoint)]).build(),
+    ]
+    .concat()
+}
+
+fn sentinel_addresses(generation: u32) -> [String; 2] {
+    let number = generation % 90;
+    [format!("10.96.0.{}", 110 + number), format!("10.244.99.{}", 1 + number)]
+}
+
+/// The ServiceCIDR that an API server makes of its flags.
+fn own_service_cidr() -> Value {
+    serde_json::json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": { "name": "kubernetes" },
+        "spec": { "cidrs": crate::cluster::SERVICE_CIDRS.split(',').collect::<Vec<_>>() },
+    })
 }
 
 fn sentinel_address(generation: u32) -> String {

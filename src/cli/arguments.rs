@@ -1,20 +1,24 @@
 //! What may be written on the command line, and what `--help` says about it.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use kube_verdict_table::Protocol;
 
-use crate::config::Flags;
+use super::flags::{self, ProxyFlags};
+use crate::config::{Flags, Logging};
 
-/// A service proxy: it keeps the kernel's nftables equal to a directory of Services and EndpointSlices.
+/// A service proxy: it keeps the kernel's nftables equal to the Services and EndpointSlices of a cluster, or of a
+/// directory.
 ///
 /// Without a command it is the daemon, in the foreground, until it is stopped; the rules stay when it stops.
-/// It needs CAP_NET_ADMIN; `render` and `explain` need nothing.
+/// It needs CAP_NET_ADMIN; `render` and `explain` do not. It takes kube-proxy's flags, and its configuration
+/// file; with --config all flags are ignored that could stand in the file.
 #[derive(Debug, Parser)]
-#[command(name = "kube-verdict", version, max_term_width = 100, args_conflicts_with_subcommands = false)]
+#[command(name = "kube-verdict", max_term_width = 100, args_conflicts_with_subcommands = false)]
 #[command(after_help = "\
 Examples:
   kube-verdict --manifests /etc/kube-verdict/manifests
@@ -25,42 +29,61 @@ Exit codes: 0 done, 1 failed, 2 not understood. RUST_LOG goes before -v.")]
 pub struct Arguments {
     #[command(flatten)]
     pub(super) sources: Sources,
-    #[command(flatten)]
-    pub(super) log: Log,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
+    /// the program was started under kube-proxy's name
+    #[arg(skip)]
+    pub(super) is_kube_proxy: bool,
+}
+
+/// The Kubernetes network proxy of this node, kube-verdict in kube-proxy's place: it keeps the kernel's nftables
+/// equal to the Services and EndpointSlices of the cluster.
+///
+/// It takes kube-proxy's flags, and its configuration file; with --config all flags are ignored that could stand
+/// in the file. The rules stay when it stops; --cleanup removes them.
+#[derive(Debug, Parser)]
+#[command(name = KUBE_PROXY, max_term_width = 100)]
+struct KubeProxyArguments {
+    #[command(flatten)]
+    sources: Sources,
+    /// kube-proxy puts up with empty arguments, which templates leave behind, and with no others
+    #[arg(hide = true, value_parser = nothing)]
+    arguments: Vec<String>,
+}
+
+const KUBE_PROXY: &str = "kube-proxy";
+
+fn nothing(text: &str) -> Result<String, String> {
+    if text.is_empty() { Ok(String::new()) } else { Err(format!("{KUBE_PROXY} does not take any arguments")) }
+}
+
+impl Arguments {
+    /// Reads a command line, the program's name first: `kube-proxy` has no commands. Ends the program if it is
+    /// not understood, or asks for help.
+    pub fn of(words: impl IntoIterator<Item = OsString>) -> Arguments {
+        Arguments::try_of(words).unwrap_or_else(|error| error.exit())
+    }
+
+    fn try_of(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+        let words = flags::normal(words);
+        let name = words.first().map(Path::new).and_then(Path::file_name);
+        if name.is_none_or(|name| name != KUBE_PROXY) {
+            return Arguments::try_parse_from(words);
+        }
+        let KubeProxyArguments { sources, arguments: _ } = KubeProxyArguments::try_parse_from(words)?;
+        Ok(Arguments { sources, command: None, is_kube_proxy: true })
+    }
 }
 
 /// Where everything comes from.
 #[derive(Debug, Args)]
 pub(super) struct Sources {
-    /// Directory of Service, EndpointSlice, Node and ServiceCIDR manifests (*.yaml, *.yml, *.json)
-    #[arg(long, value_name = "DIR", global = true, display_order = 10)]
+    /// Directory of Service, EndpointSlice, Node and ServiceCIDR manifests (*.yaml, *.yml, *.json), in place of a
+    /// cluster
+    #[arg(long, value_name = "DIR", global = true, display_order = 0)]
     manifests: Option<PathBuf>,
-    /// KubeProxyConfiguration file (kubeproxy.config.k8s.io/v1alpha1)
-    #[arg(long, value_name = "FILE", global = true, display_order = 11)]
-    config: Option<PathBuf>,
-    /// This node's name, as EndpointSlices spell it [default: hostnameOverride of the file, or the host's name]
-    #[arg(long, value_name = "NAME", global = true, display_order = 12)]
-    hostname_override: Option<String>,
-}
-
-/// What is logged, and how.
-#[derive(Debug, Args)]
-pub(super) struct Log {
-    /// Log more: 0 to 3 what matters, 4 and above everything that happens, 6 and above every detail
-    #[arg(short = 'v', long = "v", value_name = "LEVEL", global = true, display_order = 13, action = ArgAction::Set)]
-    pub(super) verbosity: Option<u32>,
-    /// How log lines are written
-    #[arg(long, value_name = "FORMAT", global = true, display_order = 14, value_enum)]
-    pub(super) logging_format: Option<Format>,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    Text,
-    Json,
+    #[command(flatten)]
+    flags: ProxyFlags,
 }
 
 #[derive(Debug, Subcommand)]
@@ -119,28 +142,34 @@ impl FromStr for Destination {
 }
 
 impl Sources {
-    /// The directory, without which no command of those that ask can do anything. Ends the program as any
-    /// other misuse does.
-    pub(super) fn manifests(&self) -> &PathBuf {
-        self.manifests.as_ref().unwrap_or_else(|| {
-            let message = "a directory of manifests is needed: --manifests DIR";
-            Arguments::command().error(clap::error::ErrorKind::MissingRequiredArgument, message).exit()
-        })
+    /// The directory; without one objects come from an API server.
+    pub(super) fn manifests(&self) -> Option<&PathBuf> {
+        self.manifests.as_ref()
     }
 
-    /// What the configuration is to be loaded from.
+    /// What the configuration is to be made from.
     pub(super) fn flags(&self) -> Flags {
-        Flags { config: self.config.clone(), hostname_override: self.hostname_override.clone() }
+        let mut flags = self.flags.0.clone();
+        flags.standalone = self.manifests.is_some();
+        flags
+    }
+
+    /// What the flags alone say of the log: for commands, and until a configuration is read.
+    pub(super) fn logging(&self) -> Logging {
+        self.flags.0.logging()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
     fn the_definition_is_sound() {
         Arguments::command().debug_assert();
+        KubeProxyArguments::command().debug_assert();
     }
 
     #[test]
@@ -159,8 +188,46 @@ mod tests {
     #[test]
     fn options_may_stand_before_or_after_the_command() {
         for line in ["kube-verdict --manifests d render", "kube-verdict render --manifests d -v 4"] {
-            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
-            assert_eq!(arguments.sources.manifests(), &PathBuf::from("d"));
+            let arguments = arguments(line).unwrap();
+            assert_eq!(arguments.sources.manifests(), Some(&PathBuf::from("d")));
         }
+    }
+
+    fn arguments(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_of(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn kube_proxy_has_no_commands() {
+        assert!(arguments("/usr/local/bin/kube-proxy --v=2 --cleanup").unwrap().is_kube_proxy);
+        for line in ["kube-proxy render", "/bin/kube-proxy --v=2 something"] {
+            let text = arguments(line).unwrap_err().to_string();
+            assert!(text.contains("does not take any arguments"), "{text}");
+        }
+        assert!(arguments("kube-proxy ").is_ok(), "an empty argument is none");
+        let help = arguments("kube-proxy --help").unwrap_err().to_string();
+        assert!(help.contains("kube-proxy [OPTIONS]") && help.contains("Local traffic:"), "{help}");
+        assert!(!help.contains("explain"), "{help}");
+    }
+
+    #[test]
+    fn versions() {
+        let version = |line: &str| super::super::version::asked_for(&arguments(line).unwrap());
+        assert_eq!(
+            version("kube-verdict --version").unwrap(),
+            concat!("kube-verdict ", env!("CARGO_PKG_VERSION"), "\n")
+        );
+        assert!(version("kube-proxy --version").unwrap().starts_with("Kubernetes v1."));
+        assert!(version("kube-proxy --version=raw").unwrap().contains("kube-verdict"));
+        assert_eq!(version("kube-proxy --version=false"), None);
+        assert_eq!(version("kube-proxy --version=v1.30.0"), None);
+        assert_eq!(version("kube-verdict"), None);
+    }
+
+    #[test]
+    fn help_of_a_command_is_short() {
+        let help = arguments("kube-verdict render --help").unwrap_err().to_string();
+        assert!(help.contains("--manifests") && help.contains("--config"), "{help}");
+        assert!(!help.contains("--conntrack-min"), "{help}");
     }
 }

@@ -11,7 +11,6 @@ pub(super) fn run(sources: &Sources, question: &Question) -> Result<(), Failure>
 }
 
 fn answer(sources: &Sources, question: &Question) -> Result<String, Failure> {
-    sources.manifests();
     let table = table::build(sources, table::configuration(sources)?)?;
     let explanation = table.explain(&Packet {
         from: question.from.map(|ip| ip.to_canonical()),

@@ -7,26 +7,29 @@ mod arguments;
 mod cleanup;
 mod daemon;
 mod explain;
+mod flags;
+mod init_only;
+mod json;
 mod kernel;
 mod logging;
 mod render;
 mod table;
+mod version;
+mod write_config;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-
 pub use arguments::Arguments;
-use arguments::Command;
+use arguments::{Command, Sources};
 
 /// Why a command failed. Its text says what happened and what to do; whoever prints it adds nothing.
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Failure = crate::daemon::Failure;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
     crate::memory::configure();
-    let arguments = Arguments::parse();
+    let arguments = Arguments::of(std::env::args_os());
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -47,15 +50,28 @@ fn print(text: &str) -> Result<(), Failure> {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sources = &arguments.sources;
-    match &arguments.command {
-        None => daemon::run(sources, &arguments.log),
-        Some(command) => {
-            logging::for_command(&arguments.log);
-            match command {
-                Command::Render => render::run(sources),
-                Command::Explain(question) => explain::run(sources, question),
-                Command::Cleanup => cleanup::run(),
-            }
-        }
+    if let Some(text) = version::asked_for(arguments) {
+        return print(&text);
     }
+    let Some(command) = &arguments.command else { return run_as_flags_say(sources) };
+    logging::for_command(&sources.logging());
+    match command {
+        Command::Render => render::run(sources),
+        Command::Explain(question) => explain::run(sources, question),
+        Command::Cleanup => cleanup::run(),
+    }
+}
+
+/// Without a command: what kube-proxy does, in its order (reference §10.1).
+fn run_as_flags_say(sources: &Sources) -> Result<(), Failure> {
+    let flags = sources.flags();
+    if let Some(path) = &flags.write_config_to {
+        logging::for_command(&sources.logging());
+        return write_config::run(sources, path);
+    }
+    if flags.cleanup {
+        logging::for_command(&sources.logging());
+        return cleanup::run();
+    }
+    if flags.init_only { init_only::run(sources) } else { daemon::run(sources) }
 }

@@ -5,7 +5,6 @@ use super::{Failure, table};
 
 /// Prints the ruleset.
 pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
-    sources.manifests();
     let effective = table::configuration(sources)?;
     let options = kube_verdict_nftables::Options { masquerade_mark: effective.masquerade_mark };
     let table = table::build(sources, effective)?;

@@ -1,13 +1,17 @@
-//! The table of a directory as it is now, for the commands that look at it and leave.
+//! The table of a directory or cluster as it is now, for the commands that look at it and leave.
+
+use std::path::Path;
 
 use kube_verdict_table::ServiceTable;
+use kube_verdict_table::objects::ObjectEvent;
 
 use super::Failure;
 use super::arguments::Sources;
+use crate::client;
 use crate::config::{self, Effective, Loaded, Message};
-use crate::node::{Interfaces, ThisNode, name};
-use crate::source::Batch;
+use crate::node::{Interfaces, Reliance, ThisNode, name};
 use crate::source::manifests::Directory;
+use crate::source::{Batch, Problem, kubernetes};
 
 /// Loads the configuration and says what is to be said about it.
 pub(super) fn configuration(sources: &Sources) -> Result<Effective, Failure> {
@@ -29,9 +33,12 @@ pub(super) fn log_messages(loaded: &Loaded) {
 /// The table, built from everything that is there.
 pub(super) fn build(sources: &Sources, effective: Effective) -> Result<ServiceTable, Failure> {
     let node_name = name::name(effective.hostname_override.as_deref())?;
-    let mut this = ThisNode::new(node_name, effective, Interfaces::read()?);
-    let Batch { events, problems, .. } = Directory::open(sources.manifests())?.load();
-    problems.iter().for_each(crate::source::Problem::log);
+    let events = match sources.manifests() {
+        Some(directory) => from_directory(directory)?,
+        None => from_cluster(&effective.client, &node_name)?,
+    };
+    // Whoever only looks takes the Node as it is.
+    let mut this = ThisNode::new(node_name, effective, Interfaces::read()?, Reliance::Optional);
     this.observe(&events);
     if let Some(message) = this.other_nodes(&events) {
         tracing::info!("{message}");
@@ -41,4 +48,19 @@ pub(super) fn build(sources: &Sources, effective: Effective) -> Result<ServiceTa
         tracing::warn!("{notice}");
     }
     Ok(table)
+}
+
+fn from_directory(directory: &Path) -> Result<Vec<ObjectEvent>, Failure> {
+    let Batch { events, problems, .. } = Directory::open(directory)?.load();
+    problems.iter().for_each(Problem::log);
+    Ok(events)
+}
+
+fn from_cluster(settings: &config::Client, node_name: &str) -> Result<Vec<ObjectEvent>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let access = client::connect(settings)?;
+        let listed = kubernetes::list(&access.client, node_name).await;
+        listed.map_err(|error| format!("{}: {error}", access.url).into())
+    })
 }

@@ -18,17 +18,17 @@ pub struct Client {
 }
 
 impl Client {
-    pub(super) fn of(file: &File) -> Self {
+    /// What a validated and complete file says, and `--master`.
+    pub(super) fn of(file: &File, master: Option<&str>) -> Self {
         let section = file.client_connection.clone().unwrap_or_default();
-        let kubeconfig = section.kubeconfig.filter(|path| !path.is_empty());
         Client {
-            kubeconfig: kubeconfig.map(PathBuf::from),
-            master: None,
-            // Zero is how a file says "the default", and a negative rate is none.
-            qps: section.qps.filter(|qps| *qps != 0.0).unwrap_or(5.0),
-            burst: section.burst.and_then(|burst| u32::try_from(burst).ok()).filter(|b| *b > 0).unwrap_or(10),
+            kubeconfig: section.kubeconfig.filter(|path| !path.is_empty()).map(PathBuf::from),
+            master: master.filter(|url| !url.is_empty()).map(str::to_owned),
+            qps: section.qps.unwrap_or_default(),
+            burst: section.burst.and_then(|burst| u32::try_from(burst).ok()).unwrap_or_default(),
         }
     }
 }
 
+// A rate is never NaN: no YAML number and no flag that is accepted is one.
 impl Eq for Client {}

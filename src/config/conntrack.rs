@@ -6,7 +6,7 @@ use super::duration::GoDuration;
 use super::file::File;
 
 /// Zero or false leaves the kernel's value alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conntrack {
     /// entries a core; zero leaves the maximum alone, whatever `min` says
     pub max_per_core: u32,
@@ -25,22 +25,19 @@ pub struct Conntrack {
 }
 
 impl Conntrack {
-    /// What a validated file says.
+    /// What a validated and complete file says.
     pub(super) fn of(file: &File) -> Self {
         let section = file.conntrack.clone().unwrap_or_default();
-        let number =
-            |value: Option<i32>, default| value.and_then(|n| u32::try_from(n).ok()).unwrap_or(default);
-        let duration = |value: Option<GoDuration>, default| {
-            value.map_or(Duration::from_secs(default), GoDuration::to_std)
-        };
+        let number = |value: Option<i32>| value.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+        let duration = |value: Option<GoDuration>| value.unwrap_or_default().to_std();
         Conntrack {
-            max_per_core: number(section.max_per_core, 32_768),
-            min: number(section.min, 131_072),
-            tcp_established_timeout: duration(section.tcp_established_timeout, 86_400),
-            tcp_close_wait_timeout: duration(section.tcp_close_wait_timeout, 3_600),
-            tcp_be_liberal: section.tcp_be_liberal.unwrap_or(false),
-            udp_timeout: duration(section.udp_timeout, 0),
-            udp_stream_timeout: duration(section.udp_stream_timeout, 0),
+            max_per_core: number(section.max_per_core),
+            min: number(section.min),
+            tcp_established_timeout: duration(section.tcp_established_timeout),
+            tcp_close_wait_timeout: duration(section.tcp_close_wait_timeout),
+            tcp_be_liberal: section.tcp_be_liberal == Some(true),
+            udp_timeout: duration(section.udp_timeout),
+            udp_stream_timeout: duration(section.udp_stream_timeout),
         }
     }
 }

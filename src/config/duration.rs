@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, Serializer};
 
 /// A signed duration in nanoseconds: negative ones can be written, and are refused by validation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,11 @@ const UNITS: [(&str, i64); 8] = [
 impl GoDuration {
     /// Nothing.
     pub const ZERO: GoDuration = GoDuration(0);
+
+    /// That many nanoseconds.
+    pub const fn nanoseconds(nanoseconds: i64) -> Self {
+        GoDuration(nanoseconds)
+    }
 
     /// Whole seconds.
     pub const fn seconds(seconds: i64) -> Self {
@@ -127,6 +133,12 @@ fn decimal(value: u64, scale: u64) -> String {
 impl<'de> Deserialize<'de> for GoDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for GoDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -10,12 +10,13 @@ use super::client::Client;
 use super::conntrack::Conntrack;
 use super::detect::DetectLocal;
 use super::duration::GoDuration;
+use super::families::Prefixes;
 use super::file::{File, Iptables, Nftables};
 use super::mode::Mode;
 use super::serving::Serving;
-use super::{gates, node_ports};
+use super::{defaults, gates, node_ports};
 
-/// Everything that a configuration file and flags decide today.
+/// Everything that a configuration file and flags decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective {
     /// the node's name, if it is not the host's; not yet trimmed or lower-cased (see `node::name`)
@@ -43,8 +44,14 @@ pub struct Effective {
     pub serving: Serving,
     /// what conntrack is to be like
     pub conntrack: Conntrack,
-    /// how willingly the kernel ends this process when memory is short, -1000 to 1000
-    pub oom_score_adj: i32,
+    /// whether the metrics server shows `/flagz`
+    pub flagz: bool,
+    /// whether the metrics server shows `/statusz`
+    pub statusz: bool,
+    /// how willingly the kernel ends this process when memory is short, -1000 to 1000; None: as it is
+    pub oom_score_adj: Option<i32>,
+    /// what the families of the host are compared with
+    pub(super) prefixes: Prefixes,
 }
 
 /// What the sections of the modes have in common.
@@ -55,9 +62,6 @@ pub(super) struct Shared {
     pub(super) sync_period: Option<GoDuration>,
     pub(super) min_sync_period: Option<GoDuration>,
 }
-
-pub(super) const DEFAULT_MASQUERADE_BIT: i32 = 14;
-pub(super) const DEFAULT_SYNC_PERIOD: GoDuration = GoDuration::seconds(30);
 
 impl Shared {
     /// The section that the mode reads (reference §15.2: IPVS takes masquerading from `iptables`).
@@ -71,17 +75,12 @@ impl Shared {
                 let ipvs = file.ipvs.clone().unwrap_or_default();
                 Shared { sync_period: ipvs.sync_period, min_sync_period: ipvs.min_sync_period, ..iptables }
             }
-            Mode::Default | Mode::Nftables => {
+            Mode::Nftables => {
                 let Nftables { masquerade_bit, masquerade_all, sync_period, min_sync_period } =
                     file.nftables.clone().unwrap_or_default();
                 Shared { masquerade_bit, masquerade_all, sync_period, min_sync_period }
             }
         }
-    }
-
-    /// Zero is how a file says "the default": kube-proxy cannot tell it from absent.
-    pub(super) fn effective_sync_period(&self) -> GoDuration {
-        self.sync_period.filter(|period| *period != GoDuration::ZERO).unwrap_or(DEFAULT_SYNC_PERIOD)
     }
 
     /// kube-proxy waits a second between two changes unless told otherwise. Here only an explicit wish makes
@@ -92,26 +91,30 @@ impl Shared {
 }
 
 impl Effective {
-    /// What a validated file says.
-    pub(super) fn of(file: &File, mode: Mode) -> Self {
+    /// What a validated and complete file says, and `--master`.
+    pub(super) fn of(file: &File, master: Option<&str>) -> Self {
+        let mode = Mode::parse(file.mode.as_deref().unwrap_or_default()).unwrap_or(Mode::Iptables);
         let shared = Shared::of(file, mode);
-        let bit = shared.masquerade_bit.unwrap_or(DEFAULT_MASQUERADE_BIT);
+        let mark = shared.masquerade_bit.and_then(|bit| 1u32.checked_shl(u32::try_from(bit).ok()?));
         let bind_address = file.bind_address.as_deref().and_then(parse_ip);
-        let node_port_list = file.node_port_addresses.as_deref().unwrap_or_default();
+        let name = file.hostname_override.clone().filter(|name| !name.trim().is_empty());
         Effective {
-            hostname_override: file.hostname_override.clone().filter(|name| !name.trim().is_empty()),
+            hostname_override: name,
             bind_address: bind_address.filter(|ip| !ip.is_unspecified()),
             detect_local: DetectLocal::of(file),
-            node_port_addresses: node_ports::entries(node_port_list, mode),
-            masquerade_all: shared.masquerade_all.unwrap_or(false),
-            masquerade_mark: u32::try_from(bit).ok().and_then(|bit| 1u32.checked_shl(bit)).unwrap_or(1 << 14),
-            sync_period: shared.effective_sync_period().to_std(),
+            node_port_addresses: node_ports::entries(file.node_port_addresses.as_deref().unwrap_or_default()),
+            masquerade_all: shared.masquerade_all == Some(true),
+            masquerade_mark: mark.unwrap_or(1 << defaults::MASQUERADE_BIT),
+            sync_period: shared.sync_period.unwrap_or(defaults::SYNC_PERIOD).to_std(),
             min_sync_period: shared.explicit_min_sync_period().map(GoDuration::to_std),
             allow_external_ips: gates::is_on(file, gates::ALLOW_SERVICE_EXTERNAL_IPS),
-            client: Client::of(file),
+            client: Client::of(file, master),
             serving: Serving::of(file),
+            flagz: gates::is_on(file, gates::COMPONENT_FLAGZ),
+            statusz: gates::is_on(file, gates::COMPONENT_STATUSZ),
             conntrack: Conntrack::of(file),
-            oom_score_adj: file.oom_score_adj.unwrap_or(-999),
+            oom_score_adj: file.oom_score_adj,
+            prefixes: Prefixes::of(file),
         }
     }
 

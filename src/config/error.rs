@@ -27,13 +27,27 @@ pub enum ConfigError {
         /// what is wrong
         message: String,
     },
-    /// The file can be read, and what it says is impossible (reference §15.4).
+    /// The file, or the command line, can be read, and what it says is impossible (reference §15.4).
     #[error("{}: the configuration is impossible:{}", path.display(), list(errors))]
     Invalid {
         /// which
         path: PathBuf,
         /// everything that is wrong
         errors: Vec<FieldError>,
+    },
+    /// The file can be read, and is not for a host of these IP families (reference §15.3).
+    #[error("the configuration is not for this host: {message}")]
+    Families {
+        /// which field, and what the host is like
+        message: String,
+    },
+    /// The configuration that the flags make cannot be written (`--write-config-to`).
+    #[error("cannot write the configuration to {}: {source}", path.display())]
+    Unwritable {
+        /// where to
+        path: PathBuf,
+        /// why
+        source: std::io::Error,
     },
 }
 

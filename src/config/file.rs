@@ -1,11 +1,13 @@
 //! `KubeProxyConfiguration`, kubeproxy.config.k8s.io/v1alpha1: every field that a file may have (reference
 //! §15.2), whether or not this daemon has a use for it. Absent, `null` and, where upstream cannot tell them
-//! apart, zero values are the default. Defaults that are not zero are in [`super::effective`] and
-//! [`super::later`].
+//! apart, zero values are the default; the defaults themselves are in [`super::defaults`]. Flags are written
+//! into the same struct ([`super::flags`]).
+//!
+//! Written out, it looks as kube-proxy writes it: fields that it leaves out when they are empty are left out.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::duration::GoDuration;
 
@@ -15,11 +17,12 @@ pub(super) const KIND: &str = "KubeProxyConfiguration";
 pub(super) const API_VERSION: &str = "kubeproxy.config.k8s.io/v1alpha1";
 
 /// The file.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct File {
     pub(super) api_version: Option<String>,
     pub(super) kind: Option<String>,
+    #[serde(skip_serializing_if = "is_empty_map")]
     pub(super) feature_gates: Option<BTreeMap<String, bool>>,
     pub(super) client_connection: Option<ClientConnection>,
     pub(super) logging: Option<Logging>,
@@ -35,6 +38,7 @@ pub(super) struct File {
     pub(super) ipvs: Option<Ipvs>,
     pub(super) nftables: Option<Nftables>,
     pub(super) winkernel: Option<Winkernel>,
+    #[serde(skip_serializing_if = "is_not_true")]
     pub(super) windows_run_as_service: Option<bool>,
     pub(super) detect_local_mode: Option<String>,
     pub(super) detect_local: Option<DetectLocalNames>,
@@ -48,29 +52,31 @@ pub(super) struct File {
 }
 
 /// `clientConnection`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ClientConnection {
     pub(super) kubeconfig: Option<String>,
     pub(super) content_type: Option<String>,
     pub(super) accept_content_types: Option<String>,
+    #[serde(serialize_with = "shortest")]
     pub(super) qps: Option<f64>,
     pub(super) burst: Option<i32>,
 }
 
 /// `logging`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Logging {
     pub(super) format: Option<String>,
     pub(super) verbosity: Option<u32>,
+    #[serde(skip_serializing_if = "is_empty_list")]
     pub(super) vmodule: Option<Vec<ModuleVerbosity>>,
     pub(super) flush_frequency: Option<FlushFrequency>,
     pub(super) options: Option<LoggingOptions>,
 }
 
 /// `logging.vmodule[]`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ModuleVerbosity {
     pub(super) file_pattern: Option<String>,
@@ -78,15 +84,24 @@ pub(super) struct ModuleVerbosity {
 }
 
 /// `logging.flushFrequency`: a duration, or a number of nanoseconds as older files have it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub(super) enum FlushFrequency {
     Duration(GoDuration),
     Nanoseconds(i64),
 }
 
+impl FlushFrequency {
+    pub(super) fn duration(&self) -> GoDuration {
+        match self {
+            FlushFrequency::Duration(duration) => *duration,
+            FlushFrequency::Nanoseconds(number) => GoDuration::nanoseconds(*number),
+        }
+    }
+}
+
 /// `logging.options`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub(super) struct LoggingOptions {
     pub(super) text: Option<OutputOptions>,
@@ -94,23 +109,47 @@ pub(super) struct LoggingOptions {
 }
 
 /// `logging.options.text`, `logging.options.json`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct OutputOptions {
+    #[serde(skip_serializing_if = "is_not_true")]
     pub(super) split_stream: Option<bool>,
     pub(super) info_buffer_size: Option<Quantity>,
 }
 
 /// A size such as `0` or `64Ki`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub(super) enum Quantity {
     Number(i64),
     Text(String),
 }
 
+impl Quantity {
+    /// A number, a decimal point or an exponent perhaps, and a unit. There are negative ones.
+    pub(super) fn is_valid(&self) -> bool {
+        let Quantity::Text(text) = self else { return true };
+        let digits = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        const UNITS: [&str; 16] =
+            ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+        let exponent = unit.strip_prefix(['e', 'E']).is_some_and(|e| e.parse::<i32>().is_ok());
+        number.parse::<f64>().is_ok() && (exponent || UNITS.contains(&unit))
+    }
+
+    /// Nothing, in any unit.
+    pub(super) fn is_zero(&self) -> bool {
+        match self {
+            Quantity::Number(number) => *number == 0,
+            Quantity::Text(text) => {
+                text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse() == Ok(0.0)
+            }
+        }
+    }
+}
+
 /// `iptables`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Iptables {
     pub(super) masquerade_bit: Option<i32>,
@@ -121,7 +160,7 @@ pub(super) struct Iptables {
 }
 
 /// `ipvs`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Ipvs {
     pub(super) sync_period: Option<GoDuration>,
@@ -137,7 +176,7 @@ pub(super) struct Ipvs {
 }
 
 /// `nftables`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Nftables {
     pub(super) masquerade_bit: Option<i32>,
@@ -147,7 +186,7 @@ pub(super) struct Nftables {
 }
 
 /// `winkernel`, which no Linux daemon reads.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Winkernel {
     pub(super) network_name: Option<String>,
@@ -159,7 +198,7 @@ pub(super) struct Winkernel {
 }
 
 /// `detectLocal`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct DetectLocalNames {
     pub(super) bridge_interface: Option<String>,
@@ -167,7 +206,7 @@ pub(super) struct DetectLocalNames {
 }
 
 /// `conntrack`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Conntrack {
     pub(super) max_per_core: Option<i32>,
@@ -177,4 +216,26 @@ pub(super) struct Conntrack {
     pub(super) tcp_be_liberal: Option<bool>,
     pub(super) udp_timeout: Option<GoDuration>,
     pub(super) udp_stream_timeout: Option<GoDuration>,
+}
+
+fn is_empty_map(map: &Option<BTreeMap<String, bool>>) -> bool {
+    map.as_ref().is_none_or(BTreeMap::is_empty)
+}
+
+fn is_empty_list<T>(list: &Option<Vec<T>>) -> bool {
+    list.as_ref().is_none_or(Vec::is_empty)
+}
+
+fn is_not_true(value: &Option<bool>) -> bool {
+    *value != Some(true)
+}
+
+/// Whole numbers without a decimal point, as Go writes them.
+fn shortest<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
+            serializer.serialize_i64(*number as i64)
+        }
+        other => other.serialize(serializer),
+    }
 }

@@ -3,32 +3,42 @@
 
 use std::path::{Path, PathBuf};
 
+use super::defaults::{Origin, complete};
 use super::effective::Effective;
-use super::error::ConfigError;
+use super::error::{ConfigError, FieldError};
 use super::file::{API_VERSION, File, KIND};
+use super::flags::Flags;
+use super::logging::Logging;
 use super::mode::Mode;
 use super::validate::validate;
+use super::write::Configuration;
 use super::{detect, later};
 use crate::document::{self, Document, Documents, Duplicate, Node, Position, SyntaxError, limits};
 
-/// What the command line says, beside the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Flags {
-    /// `--config`
-    pub config: Option<PathBuf>,
-    /// `--hostname-override`, which goes before the file's
-    pub hostname_override: Option<String>,
-}
-
 /// Settings, and what to tell the operator about them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
     /// the settings
     pub effective: Effective,
     /// for the log, in order
     pub messages: Vec<Message>,
-    /// `logging.format` and `logging.verbosity` of the file, which flags go before
-    pub logging: (Option<String>, Option<u32>),
+    /// what is logged, and how
+    pub logging: Logging,
+    /// the same settings as kube-proxy writes them, for `/configz`
+    pub configuration: Configuration,
+    /// every flag and its value, for `/flagz`
+    pub flagz: String,
+    /// the file that was read, to be [watched](super::changed)
+    pub source: Option<Source>,
+}
+
+/// A configuration file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// where it is
+    pub path: PathBuf,
+    /// what it said
+    pub contents: Vec<u8>,
 }
 
 /// A line for the log.
@@ -42,19 +52,37 @@ pub enum Message {
 
 /// Reads the configuration file, if there is one, and applies the flags.
 pub fn load(flags: &Flags) -> Result<Loaded, ConfigError> {
-    let mut loaded = match &flags.config {
-        None => defaults(),
-        Some(path) => from_text(path, &read(path)?)?,
-    };
-    if flags.hostname_override.as_ref().is_some_and(|name| !name.trim().is_empty()) {
-        loaded.effective.hostname_override.clone_from(&flags.hostname_override);
+    match &flags.config {
+        None => from_flags(flags),
+        Some(path) => {
+            let source = Source { contents: read(path)?, path: path.clone() };
+            let loaded = from_file(path, &source.contents, flags)?;
+            Ok(Loaded { source: Some(source), ..loaded })
+        }
     }
-    Ok(loaded)
 }
 
-/// The settings without a configuration file.
+/// The settings without a configuration file and without flags.
 pub fn defaults() -> Loaded {
-    put_into_effect(&File::default(), Vec::new())
+    put_into_effect(&complete(&File::default(), Origin::default()), &Flags::default(), Vec::new())
+}
+
+/// The settings of a command line.
+fn from_flags(flags: &Flags) -> Result<Loaded, ConfigError> {
+    let origin = Origin { is_file: false, is_standalone: flags.standalone };
+    let file = complete(&flags.over(flags.file()), origin);
+    check(Path::new("the command line"), &file, flags, None)?;
+    let messages = flags.deprecated().into_iter().map(Message::Warning).collect();
+    Ok(put_into_effect(&file, flags, messages))
+}
+
+fn check(path: &Path, file: &File, flags: &Flags, root: Option<&Node<'_>>) -> Result<(), ConfigError> {
+    let mut errors = validate(file, root);
+    if flags.hostname_override.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        let message = "--hostname-override is blank: give a name, or leave it out".into();
+        errors.push(FieldError { field: "hostnameOverride".into(), at: None, message });
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ConfigError::Invalid { path: path.to_owned(), errors }) }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
@@ -66,8 +94,12 @@ fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     std::fs::read(path).map_err(unreadable)
 }
 
-/// The settings of a file's contents. `path` is only for messages.
+/// The settings of a file's contents, without flags. `path` is only for messages.
 pub fn from_text(path: &Path, contents: &[u8]) -> Result<Loaded, ConfigError> {
+    from_file(path, contents, &Flags::default())
+}
+
+fn from_file(path: &Path, contents: &[u8], flags: &Flags) -> Result<Loaded, ConfigError> {
     let malformed = |at, message| ConfigError::Malformed { path: path.to_owned(), at, message };
     let syntax = |error: SyntaxError| malformed(error.at, error.message);
     let mut documents = Documents::new(document::check_text(contents).map_err(syntax)?);
@@ -96,20 +128,29 @@ pub fn from_text(path: &Path, contents: &[u8]) -> Result<Loaded, ConfigError> {
         let message = format!("{}: only the first document of the file is read", path.display());
         messages.push(Message::Warning(message));
     }
-    let errors = validate(&decoded.value, Some(&root));
-    if !errors.is_empty() {
-        return Err(ConfigError::Invalid { path: path.to_owned(), errors });
+    let origin = Origin { is_file: true, is_standalone: flags.standalone };
+    let file = complete(&flags.over(decoded.value), origin);
+    check(path, &file, flags, Some(&root))?;
+    let void = flags.void_with_file();
+    if !void.is_empty() {
+        let message =
+            format!("ignored, because --config is given: {}; set them in the file", void.join(", "));
+        messages.push(Message::Warning(message));
     }
-    Ok(put_into_effect(&decoded.value, messages))
+    Ok(put_into_effect(&file, flags, messages))
 }
 
-/// The settings of a validated file.
-fn put_into_effect(file: &File, mut messages: Vec<Message>) -> Loaded {
-    let mode = file.mode.as_deref().and_then(Mode::parse).unwrap_or(Mode::Default);
-    remarks(file, mode, &mut messages);
-    let logging = file.logging.clone().unwrap_or_default();
-    let logging = (logging.format.filter(|format| !format.is_empty()), logging.verbosity);
-    Loaded { effective: Effective::of(file, mode), messages, logging }
+/// The settings of a validated and complete file.
+fn put_into_effect(file: &File, flags: &Flags, mut messages: Vec<Message>) -> Loaded {
+    remarks(file, &mut messages);
+    Loaded {
+        effective: Effective::of(file, flags.master.as_deref()),
+        messages,
+        logging: Logging::of(file),
+        configuration: Configuration::of(file),
+        flagz: flags.flagz(),
+        source: None,
+    }
 }
 
 fn header() -> String {
@@ -134,18 +175,20 @@ fn check_kind(root: &Node<'_>) -> Result<(), (Position, String)> {
 }
 
 /// What is possible and worth a word.
-fn remarks(file: &File, mode: Mode, messages: &mut Vec<Message>) {
+fn remarks(file: &File, messages: &mut Vec<Message>) {
+    let mode = Mode::parse(file.mode.as_deref().unwrap_or_default()).unwrap_or(Mode::Iptables);
     if mode == Mode::Iptables {
         messages.push(Message::Info(
-            "mode is \"iptables\": nftables runs in its place, with the settings of the iptables section"
+            "mode is \"iptables\", chosen or by default: nftables runs in its place, with the settings of the \
+             iptables section"
                 .into(),
         ));
     }
     let later = later::not_in_effect(file, mode);
     if !later.is_empty() {
-        messages.push(Message::Info(format!("accepted, and not in effect yet: {}", later.join(", "))));
+        messages.push(Message::Info(format!("accepted, and without effect: {}", later.join(", "))));
     }
-    let is_cluster_cidr = matches!(file.detect_local_mode.as_deref().unwrap_or_default(), "" | "ClusterCIDR");
+    let is_cluster_cidr = file.detect_local_mode.as_deref() == Some("ClusterCIDR");
     let cluster_cidr = file.cluster_cidr.as_deref().unwrap_or_default();
     if is_cluster_cidr && detect::prefixes(cluster_cidr).is_ok_and(|prefixes| prefixes.is_empty()) {
         messages.push(Message::Info(
@@ -153,22 +196,5 @@ fn remarks(file: &File, mode: Mode, messages: &mut Vec<Message>) {
              of coming from outside"
                 .into(),
         ));
-    }
-    one_family_only(file, messages);
-}
-
-/// A list of NodePort prefixes of one family leaves the other family wide open (reference §15.3).
-fn one_family_only(file: &File, messages: &mut Vec<Message>) {
-    let list = file.node_port_addresses.as_deref().unwrap_or_default();
-    let prefixes: Vec<kube_verdict_table::Cidr> = list.iter().filter_map(|text| text.parse().ok()).collect();
-    if prefixes.is_empty() || prefixes.len() < list.len() {
-        return;
-    }
-    for family in kube_verdict_table::Family::BOTH {
-        if prefixes.iter().all(|prefix| prefix.family() != family) {
-            messages.push(Message::Warning(format!(
-                "nodePortAddresses has no {family} entry: {family} NodePorts are served on every address"
-            )));
-        }
     }
 }

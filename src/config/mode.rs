@@ -3,11 +3,10 @@
 /// A mode as kube-proxy knows it, on Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// `""`: the daemon's own choice, nftables
-    Default,
     /// `nftables`
     Nftables,
-    /// `iptables`: nftables runs, with what the file says for iptables
+    /// `iptables`, and `""`, which has meant iptables for as long as there are configurations: nftables runs,
+    /// with what is said for iptables. Whoever never chose a mode finds NodePorts where they were.
     Iptables,
     /// `ipvs`
     Ipvs,
@@ -16,9 +15,8 @@ pub(super) enum Mode {
 impl Mode {
     pub(super) fn parse(text: &str) -> Option<Mode> {
         Some(match text {
-            "" => Mode::Default,
             "nftables" => Mode::Nftables,
-            "iptables" => Mode::Iptables,
+            "" | "iptables" => Mode::Iptables,
             "ipvs" => Mode::Ipvs,
             _ => return None,
         })
@@ -28,7 +26,7 @@ impl Mode {
     /// reference §15.2.
     pub(super) fn section(self) -> &'static str {
         match self {
-            Mode::Default | Mode::Nftables => "nftables",
+            Mode::Nftables => "nftables",
             Mode::Iptables => "iptables",
             Mode::Ipvs => "ipvs",
         }

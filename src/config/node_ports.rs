@@ -2,15 +2,10 @@
 
 use kube_verdict_table::NodePortEntry;
 
-use super::mode::Mode;
-
-/// The entries of a list, which was validated. An absent one means what it means in the chosen mode.
-pub(super) fn entries(list: &[String], mode: Mode) -> Vec<NodePortEntry> {
-    if !list.is_empty() {
-        return list.iter().filter_map(|text| text.parse().ok()).collect();
+/// The entries of a list, which was validated. An empty one is everywhere.
+pub(super) fn entries(list: &[String]) -> Vec<NodePortEntry> {
+    if list.is_empty() {
+        return vec![NodePortEntry::All];
     }
-    match mode {
-        Mode::Iptables | Mode::Ipvs => vec![NodePortEntry::All],
-        Mode::Default | Mode::Nftables => vec![NodePortEntry::Primary],
-    }
+    list.iter().filter_map(|text| text.parse().ok()).collect()
 }

@@ -1,15 +1,10 @@
 //! Where health and metrics are served (reference §§13, 14).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use kube_verdict_table::net::parse_ip;
 
 use super::file::File;
-
-/// The port of `/healthz` and `/livez`.
-const HEALTHZ_PORT: u16 = 10256;
-/// The port of `/metrics`.
-const METRICS_PORT: u16 = 10249;
 
 /// The addresses, and what else decides on serving.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,28 +20,25 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// What a validated file says. It cannot turn anything off: empty is the default.
+    /// What a validated and complete file says.
     pub(super) fn of(file: &File) -> Self {
-        let bind = file.bind_address.as_deref().and_then(parse_ip);
-        let is_v6 = bind.is_some_and(|ip| ip.is_ipv6());
-        let [any, local] = if is_v6 { ["::", "::1"] } else { ["0.0.0.0", "127.0.0.1"] };
         Serving {
-            healthz: address(file.healthz_bind_address.as_deref(), any, HEALTHZ_PORT),
-            metrics: address(file.metrics_bind_address.as_deref(), local, METRICS_PORT),
-            hard_fail: file.bind_address_hard_fail.unwrap_or(false),
-            profiling: file.enable_profiling.unwrap_or(false),
+            healthz: file.healthz_bind_address.as_deref().and_then(listen_address),
+            metrics: file.metrics_bind_address.as_deref().and_then(listen_address),
+            hard_fail: file.bind_address_hard_fail == Some(true),
+            profiling: file.enable_profiling == Some(true),
         }
     }
 }
 
-/// `IP:port`, or an IP alone, which gets the default port.
-fn address(text: Option<&str>, default: &str, port: u16) -> Option<SocketAddr> {
-    let text = text.filter(|text| !text.is_empty()).unwrap_or(default);
-    if let Some(ip) = parse_ip(text) {
-        return Some(SocketAddr::new(ip, port));
-    }
+/// `IP:port`, the port from 1 to 65535, the IP as loosely written as kube-proxy reads it, in brackets if it has
+/// colons.
+pub(super) fn listen_address(text: &str) -> Option<SocketAddr> {
     let (host, port) = text.rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let ip: IpAddr = parse_ip(host)?;
-    Some(SocketAddr::new(ip, port.parse().ok()?))
+    let host = match host.strip_prefix('[') {
+        Some(inside) => inside.strip_suffix(']')?,
+        None => Some(host).filter(|host| !host.contains(':'))?,
+    };
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    Some(SocketAddr::new(parse_ip(host)?, port))
 }

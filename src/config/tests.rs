@@ -1,6 +1,7 @@
 //! One test a behaviour of the configuration file.
 
 use std::path::Path;
+use std::time::Duration;
 
 use kube_verdict_table::{Cidr, Family, LocalDetector, NodePortEntry};
 use proptest::prelude::*;
@@ -48,6 +49,24 @@ fn infos(loaded: &Loaded) -> Vec<&str> {
         .collect()
 }
 
+fn flags(given: &[(&'static str, &str)]) -> Flags {
+    let mut flags = Flags::default();
+    for (name, text) in given {
+        let flag = super::flags::all().iter().find(|flag| flag.name == *name).unwrap();
+        flags.set(flag, text).unwrap_or_else(|error| panic!("--{name}={text}: {error}"));
+    }
+    flags
+}
+
+/// The settings of a file with this body beside flags.
+fn with_file(body: &str, given: &[(&'static str, &str)]) -> Result<Loaded, ConfigError> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{HEADER}{body}")).unwrap();
+    let mut flags = flags(given);
+    flags.config = Some(file.path().into());
+    load(&flags)
+}
+
 fn cidr(text: &str) -> Cidr {
     text.parse().unwrap()
 }
@@ -59,7 +78,7 @@ mod the_file {
     fn empty_settings_are_the_defaults() {
         let expected = defaults().effective;
         assert_eq!(effective(""), expected);
-        assert_eq!(expected.node_port_addresses, [NodePortEntry::Primary]);
+        assert_eq!(expected.node_port_addresses, [NodePortEntry::All]);
         assert_eq!(expected.detect_local, DetectLocal::ClusterCidr(vec![]));
         assert_eq!(expected.masquerade_mark, 0x4000);
         assert_eq!(expected.sync_period.as_secs(), 30);
@@ -72,7 +91,7 @@ mod the_file {
         let text = r#"{
 	"apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
 	"kind": "KubeProxyConfiguration",
-	"nftables": {"masqueradeAll": true},
+	"iptables": {"masqueradeAll": true},
 	"strange": 1
 }"#;
         let loaded = try_load(text).unwrap();
@@ -85,15 +104,21 @@ mod the_file {
         let loaded = loaded(include_str!("tests/kubeadm.yaml"));
         assert_eq!(warnings(&loaded), [""; 0]);
         assert_eq!(infos(&loaded).len(), 1, "{:?}", loaded.messages);
-        assert!(infos(&loaded)[0].contains("clientConnection.kubeconfig"), "{:?}", loaded.messages);
+        assert!(infos(&loaded)[0].contains("nftables runs in its place"), "{:?}", loaded.messages);
+        let expected = effective("clusterCIDR: 10.244.0.0/16\n");
+        let client = Client {
+            kubeconfig: Some("/var/lib/kube-proxy/kubeconfig.conf".into()),
+            ..expected.client.clone()
+        };
+        assert_eq!(loaded.effective, Effective { client, ..expected });
     }
 
     #[test]
     fn unknown_field_is_a_warning_with_its_path_and_line() {
-        let loaded = loaded("nftables:\n  masqueradeAll: true\n  masquradeBit: 3\n");
+        let loaded = loaded("iptables:\n  masqueradeAll: true\n  masquradeBit: 3\n");
         assert_eq!(
             warnings(&loaded),
-            ["config.yaml:5:3: unknown field \"nftables.masquradeBit\" is ignored"]
+            ["config.yaml:5:3: unknown field \"iptables.masquradeBit\" is ignored"]
         );
         assert!(loaded.effective.masquerade_all);
     }
@@ -155,7 +180,7 @@ mod the_file {
 
     #[test]
     fn a_missing_file_says_which() {
-        let flags = Flags { config: Some("/nowhere/config.yaml".into()), hostname_override: None };
+        let flags = flags(&[("config", "/nowhere/config.yaml")]);
         let text = load(&flags).unwrap_err().to_string();
         assert!(text.contains("/nowhere/config.yaml"), "{text}");
     }
@@ -172,27 +197,30 @@ mod mode {
     use super::*;
 
     #[test]
-    fn nftables_and_the_default_read_the_nftables_section() {
-        for mode in ["\"\"", "nftables"] {
-            let body = "nftables: {masqueradeAll: true, masqueradeBit: 20, syncPeriod: 1m, minSyncPeriod: 2s}\n\
-                        iptables: {masqueradeBit: 3}\n";
-            let effective = effective(&format!("mode: {mode}\n{body}"));
-            assert!(effective.masquerade_all);
-            assert_eq!(effective.masquerade_mark, 1 << 20);
-            assert_eq!(effective.sync_period.as_secs(), 60);
-            assert_eq!(effective.min_sync_period.map(|period| period.as_secs()), Some(2));
-        }
+    fn nftables_reads_its_own_section() {
+        let body = "nftables: {masqueradeAll: true, masqueradeBit: 20, syncPeriod: 1m, minSyncPeriod: 2s}\n\
+                    iptables: {masqueradeBit: 3}\n";
+        let loaded = loaded(&format!("mode: nftables\nclusterCIDR: 10.0.0.0/8\n{body}"));
+        let effective = &loaded.effective;
+        assert!(effective.masquerade_all);
+        assert_eq!(effective.masquerade_mark, 1 << 20);
+        assert_eq!(effective.sync_period.as_secs(), 60);
+        assert_eq!(effective.min_sync_period.map(|period| period.as_secs()), Some(2));
+        assert_eq!(effective.node_port_addresses, [NodePortEntry::Primary]);
+        assert_eq!(infos(&loaded), ["accepted, and without effect: iptables.masqueradeBit"]);
     }
 
     #[test]
-    fn iptables_runs_nftables_with_the_iptables_section_and_says_so() {
-        let body = "mode: iptables\niptables: {masqueradeAll: true, masqueradeBit: 31}\nnftables: {masqueradeBit: 3}\n";
-        let loaded = loaded(body);
-        assert!(loaded.effective.masquerade_all);
-        assert_eq!(loaded.effective.masquerade_mark, 1 << 31);
-        assert_eq!(loaded.effective.node_port_addresses, [NodePortEntry::All]);
-        assert!(infos(&loaded)[0].contains("nftables runs in its place"));
-        assert!(infos(&loaded)[1].contains("nftables.masqueradeBit"));
+    fn iptables_and_none_run_nftables_with_the_iptables_section_and_say_so_once() {
+        for mode in ["\"\"", "iptables"] {
+            let body = "iptables: {masqueradeAll: true, masqueradeBit: 31}\nnftables: {masqueradeBit: 3}\n";
+            let loaded = loaded(&format!("mode: {mode}\nclusterCIDR: 10.0.0.0/8\n{body}"));
+            assert!(loaded.effective.masquerade_all);
+            assert_eq!(loaded.effective.masquerade_mark, 1 << 31);
+            assert_eq!(loaded.effective.node_port_addresses, [NodePortEntry::All]);
+            assert!(infos(&loaded)[0].contains("nftables runs in its place"));
+            assert_eq!(infos(&loaded)[1], "accepted, and without effect: nftables.masqueradeBit");
+        }
     }
 
     #[test]
@@ -229,8 +257,8 @@ mod local_traffic {
 
     #[test]
     fn without_one_says_that_pods_cannot_be_told() {
-        assert!(infos(&loaded(""))[0].contains("clusterCIDR is not set"));
-        assert_eq!(infos(&loaded("clusterCIDR: 10.0.0.0/8\n")), [""; 0]);
+        assert!(infos(&loaded("mode: nftables\n"))[0].contains("clusterCIDR is not set"));
+        assert_eq!(infos(&loaded("mode: nftables\nclusterCIDR: 10.0.0.0/8\n")), [""; 0]);
     }
 
     #[test]
@@ -269,27 +297,19 @@ mod node_ports {
         ];
         assert_eq!(effective(body).node_port_addresses, expected);
     }
-
-    #[test]
-    fn prefixes_of_one_family_leave_the_other_open_and_say_so() {
-        let loaded = loaded("nodePortAddresses: [10.0.0.0/8]\n");
-        assert!(warnings(&loaded)[0].contains("has no IPv6 entry"));
-    }
 }
 
 mod node_and_flags {
     use super::*;
 
     #[test]
-    fn the_flag_goes_before_the_file() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), format!("{HEADER}hostnameOverride: from-file\n")).unwrap();
-        let name = |flag: Option<&str>| {
-            let flags = Flags { config: Some(file.path().into()), hostname_override: flag.map(Into::into) };
-            load(&flags).unwrap().effective.hostname_override
-        };
-        assert_eq!(name(Some("from-flag")).as_deref(), Some("from-flag"));
-        assert_eq!(name(None).as_deref(), Some("from-file"));
+    fn the_name_on_the_command_line_goes_before_the_file() {
+        let name = |given: &[(&'static str, &str)]| with_file("hostnameOverride: from-file\n", given);
+        let name = |given| name(given).unwrap().effective.hostname_override;
+        assert_eq!(name(&[("hostname-override", "from-flag")]).as_deref(), Some("from-flag"));
+        assert_eq!(name(&[]).as_deref(), Some("from-file"));
+        let blank = with_file("", &[("hostname-override", " ")]).unwrap_err().to_string();
+        assert!(blank.contains("--hostname-override is blank"), "{blank}");
     }
 
     #[test]
@@ -316,7 +336,7 @@ mod feature_gates {
         let loaded = loaded(
             "featureGates: {ServiceInternalTrafficPolicy: false, AllAlpha: true, KubeProxyIPVS: true}\n",
         );
-        let line = infos(&loaded)[0];
+        let line = infos(&loaded)[1];
         assert!(line.contains("featureGates.ServiceInternalTrafficPolicy=false"), "{line}");
         assert!(line.contains("featureGates.KubeProxyIPVS=true") && !line.contains("AllAlpha"), "{line}");
     }
@@ -332,20 +352,52 @@ mod feature_gates {
 }
 
 #[test]
-fn what_belongs_to_later_work_is_named_in_one_line() {
+fn what_has_no_effect_is_named_in_one_line() {
     let loaded = loaded(include_str!("tests/everything.yaml"));
     assert_eq!(warnings(&loaded), [""; 0]);
-    let expected = "accepted, and not in effect yet: clientConnection.kubeconfig, clientConnection.contentType, \
-        clientConnection.acceptContentTypes, clientConnection.qps, clientConnection.burst, logging.vmodule, \
-        logging.options, healthzBindAddress, metricsBindAddress, bindAddressHardFail, enableProfiling, \
-        showHiddenMetricsForVersion, iptables.masqueradeBit, iptables.masqueradeAll, iptables.syncPeriod, \
-        iptables.minSyncPeriod, ipvs.syncPeriod, ipvs.minSyncPeriod, ipvs.scheduler, ipvs.excludeCIDRs, \
-        ipvs.strictARP, ipvs.tcpTimeout, ipvs.tcpFinTimeout, ipvs.udpTimeout, oomScoreAdj, conntrack.maxPerCore, \
-        conntrack.min, conntrack.tcpEstablishedTimeout, conntrack.tcpCloseWaitTimeout, conntrack.tcpBeLiberal, \
-        conntrack.udpTimeout, conntrack.udpStreamTimeout, configSyncPeriod";
+    let expected = "accepted, and without effect: clientConnection.contentType, \
+        clientConnection.acceptContentTypes, logging.options, showHiddenMetricsForVersion, \
+        iptables.masqueradeBit, iptables.masqueradeAll, iptables.syncPeriod, iptables.minSyncPeriod, \
+        ipvs.syncPeriod, ipvs.minSyncPeriod, ipvs.scheduler, ipvs.excludeCIDRs, ipvs.strictARP, ipvs.tcpTimeout, \
+        ipvs.tcpFinTimeout, ipvs.udpTimeout, configSyncPeriod";
     assert_eq!(infos(&loaded), [expected]);
-    assert_eq!(loaded.logging, (Some("json".into()), Some(2)));
+    let logging = Logging { is_json: false, verbosity: 2, modules: vec![("proxy*".into(), 5)] };
+    assert_eq!(loaded.logging, logging);
 }
+
+#[test]
+fn what_serves_a_cluster() {
+    let effective = effective(include_str!("tests/everything.yaml"));
+    assert_eq!(
+        effective.client,
+        Client { kubeconfig: Some("/etc/kubeconfig".into()), master: None, qps: 50.0, burst: 100 }
+    );
+    let address = |text: &str| Some(text.parse().unwrap());
+    assert_eq!(
+        effective.serving,
+        Serving {
+            healthz: address("127.0.0.1:10256"),
+            metrics: address("0.0.0.0:10249"),
+            hard_fail: true,
+            profiling: true
+        }
+    );
+    assert_eq!(
+        effective.conntrack,
+        Conntrack {
+            max_per_core: 1,
+            min: 1,
+            tcp_established_timeout: Duration::from_secs(3600),
+            tcp_close_wait_timeout: Duration::from_secs(60),
+            tcp_be_liberal: true,
+            udp_timeout: Duration::from_secs(30),
+            udp_stream_timeout: Duration::from_secs(180),
+        }
+    );
+    assert_eq!(effective.oom_score_adj, Some(-500));
+}
+
+mod flags;
 
 #[test]
 fn everything_impossible_is_collected() {
@@ -362,17 +414,19 @@ fn impossible_combinations() {
         ("clusterCIDR: 10.0.0.0/8,fd00::/8,fd01::/16\n", "clusterCIDR (line 3)"),
         ("detectLocalMode: InterfaceNamePrefix\n", "detectLocal.interfaceNamePrefix"),
         ("detectLocalMode: Magic\n", "\"Magic\" is not one of ClusterCIDR, NodeCIDR"),
-        ("nftables: {syncPeriod: 1s, minSyncPeriod: 2s}\n", "2s is more than syncPeriod, 1s"),
-        ("nftables: {syncPeriod: -1s}\n", "nftables.syncPeriod (line 3): -1s is not above zero"),
-        ("portRange: 2000-1000\n", "portRange"),
-        ("portRange: 60000+6000\n", "portRange"),
-        ("metricsBindAddress: \"::1:10249\"\nhealthzBindAddress: \"[10.0.0.1]:80\"\n", "healthzBindAddress"),
+        ("iptables: {syncPeriod: 1s, minSyncPeriod: 2s}\n", "2s is more than syncPeriod, 1s"),
+        ("iptables: {syncPeriod: -1s}\n", "iptables.syncPeriod (line 3): -1s is not above zero"),
+        ("metricsBindAddress: \"::1:10249\"\nhealthzBindAddress: \"10.0.0.1:0\"\n", "healthzBindAddress"),
+        ("showHiddenMetricsForVersion: \"1.20\"\n", "showHiddenMetricsForVersion"),
+        ("logging: {flushFrequency: -1s}\n", "logging.flushFrequency"),
+        ("logging: {format: json, vmodule: [{filePattern: a, verbosity: 1}]}\n", "logging.vmodule (line 3)"),
+        ("logging: {vmodule: [{filePattern: \"a=\", verbosity: 1}]}\n", "logging.vmodule[0]"),
+        ("logging: {verbosity: 3000000000}\n", "logging.verbosity"),
+        ("logging: {options: {text: {infoBufferSize: 1Ki}}}\n", "needs the feature gate LoggingAlphaOptions"),
+        ("logging: {format: json}\nfeatureGates: {AllBeta: false}\n", "the feature gate LoggingBetaOptions"),
     ] {
         let text = refused(body);
         assert!(text.contains(expected), "{body}: {text}");
-    }
-    for range in ["", "80", "1000-2000", "1000+500"] {
-        loaded(&format!("portRange: \"{range}\"\n"));
     }
 }
 

@@ -9,7 +9,8 @@ use super::effective::Shared;
 use super::error::FieldError;
 use super::file::{Conntrack, File, Logging, Quantity};
 use super::mode::Mode;
-use super::{detect, gates};
+use super::serving::listen_address;
+use super::{detect, gates, upstream};
 use crate::document::Node;
 
 /// Collects errors and where their fields stand.
@@ -33,12 +34,12 @@ impl Errors<'_> {
     }
 }
 
-/// Every impossible field. `root` is the file's document, to say where.
+/// Every impossible field of a complete file. `root` is the file's document, to say where.
 pub(super) fn validate(file: &File, root: Option<&Node<'_>>) -> Vec<FieldError> {
     let mut errors = Errors { root, found: Vec::new() };
     feature_gates(&mut errors, file);
     client_connection(&mut errors, file);
-    logging(&mut errors, &file.logging.clone().unwrap_or_default());
+    logging(&mut errors, file);
     addresses(&mut errors, file);
     let mode = mode(&mut errors, file);
     masquerade_bits(&mut errors, file, mode);
@@ -64,32 +65,54 @@ fn client_connection(errors: &mut Errors<'_>, file: &File) {
     not_negative(errors, "clientConnection.burst", burst < 0, burst);
 }
 
-fn logging(errors: &mut Errors<'_>, logging: &Logging) {
-    let format = logging.format.as_deref().unwrap_or_default();
-    errors.require(matches!(format, "" | "text" | "json"), "logging.format", || {
-        one_of(format, &["text", "json"])
+fn logging(errors: &mut Errors<'_>, file: &File) {
+    let Logging { format, verbosity, vmodule, flush_frequency, options } =
+        file.logging.clone().unwrap_or_default();
+    let format = format.unwrap_or_default();
+    errors.require(matches!(&*format, "text" | "json"), "logging.format", || {
+        one_of(&format, &["text", "json"])
     });
-    let options = logging.options.clone().unwrap_or_default();
+    errors.require(
+        format != "json" || gates::is_on(file, gates::LOGGING_BETA_OPTIONS),
+        "logging.format",
+        || format!("\"json\" needs the feature gate {}", gates::LOGGING_BETA_OPTIONS),
+    );
+    level(errors, "logging.verbosity", verbosity.unwrap_or(0));
+    let flush = flush_frequency.map(|flush| flush.duration()).unwrap_or_default();
+    errors
+        .require(flush > GoDuration::ZERO, "logging.flushFrequency", || format!("{flush} is not above zero"));
+    let vmodule = vmodule.unwrap_or_default();
+    errors.require(vmodule.is_empty() || format != "json", "logging.vmodule", || {
+        "goes with the format text only".into()
+    });
+    for (index, module) in vmodule.iter().enumerate() {
+        let pattern = module.file_pattern.as_deref().unwrap_or_default();
+        let field = format!("logging.vmodule[{index}]");
+        errors.require(!pattern.is_empty() && !pattern.contains(['=', ',']), &field, || {
+            format!("{pattern:?} is no pattern of file names; it must not be empty or contain \"=\" or \",\"")
+        });
+        level(errors, &field, module.verbosity.unwrap_or(0));
+    }
+    let options = options.unwrap_or_default();
     for (name, output) in [("text", options.text), ("json", options.json)] {
-        let size = output.and_then(|output| output.info_buffer_size);
+        let field = format!("logging.options.{name}");
+        let output = output.unwrap_or_default();
+        let size = output.info_buffer_size.filter(|size| !size.is_zero());
+        let is_valid = size.as_ref().is_none_or(Quantity::is_valid);
+        errors.require(is_valid, format!("{field}.infoBufferSize"), || {
+            "must be a size, such as 0 or 64Ki".into()
+        });
+        let is_set = output.split_stream == Some(true) || size.is_some();
         errors.require(
-            size.is_none_or(|size| is_size(&size)),
-            format!("logging.options.{name}.infoBufferSize"),
-            || "must be a size of zero or more, such as 0 or 64Ki".into(),
+            !is_set || !is_valid || gates::is_on(file, gates::LOGGING_ALPHA_OPTIONS),
+            field,
+            || format!("needs the feature gate {}", gates::LOGGING_ALPHA_OPTIONS),
         );
     }
 }
 
-fn is_size(size: &Quantity) -> bool {
-    match size {
-        Quantity::Number(bytes) => *bytes >= 0,
-        Quantity::Text(text) => {
-            let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-            let unit = &text[digits.len()..];
-            let known = ["", "k", "M", "G", "Ki", "Mi", "Gi"].contains(&unit);
-            known && digits.parse::<f64>().is_ok_and(|number| number >= 0.0)
-        }
-    }
+fn level(errors: &mut Errors<'_>, field: &str, level: u32) {
+    errors.require(i32::try_from(level).is_ok(), field, || format!("{level} is more than {}", i32::MAX));
 }
 
 fn addresses(errors: &mut Errors<'_>, file: &File) {
@@ -101,7 +124,7 @@ fn addresses(errors: &mut Errors<'_>, file: &File) {
     let metrics = ("metricsBindAddress", &file.metrics_bind_address);
     for (field, value) in [healthz, metrics] {
         let value = value.as_deref().unwrap_or_default();
-        errors.require(value.is_empty() || is_listen_address(value), field, || {
+        errors.require(value.is_empty() || listen_address(value).is_some(), field, || {
             format!(
                 "{value:?} is not an address with a port from 1 to 65535, such as 0.0.0.0:10256 or [::]:10256"
             )
@@ -109,24 +132,11 @@ fn addresses(errors: &mut Errors<'_>, file: &File) {
     }
 }
 
-/// `IP:port`, or an IP alone, which gets the default port.
-fn is_listen_address(text: &str) -> bool {
-    if parse_ip(text).is_some() {
-        return true;
-    }
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let host = match host.strip_prefix('[') {
-        Some(inside) => inside.strip_suffix(']').filter(|inside| inside.contains(':')),
-        None => Some(host).filter(|host| !host.contains(':')),
-    };
-    host.and_then(parse_ip).is_some() && port.parse::<u16>().is_ok_and(|port| port > 0)
-}
-
 fn mode(errors: &mut Errors<'_>, file: &File) -> Mode {
     let text = file.mode.as_deref().unwrap_or_default();
     let Some(mode) = Mode::parse(text) else {
         errors.add("mode", one_of(text, &["nftables", "iptables", "ipvs"]));
-        return Mode::Default;
+        return Mode::Iptables;
     };
     errors.require(mode != Mode::Ipvs, "mode", || {
         "\"ipvs\" is not available yet; use nftables, which serves the same Services".into()
@@ -137,7 +147,7 @@ fn mode(errors: &mut Errors<'_>, file: &File) -> Mode {
 fn masquerade_bits(errors: &mut Errors<'_>, file: &File, mode: Mode) {
     let iptables = file.iptables.as_ref().and_then(|section| section.masquerade_bit);
     masquerade_bit(errors, "iptables.masqueradeBit", iptables);
-    if matches!(mode, Mode::Default | Mode::Nftables) {
+    if mode == Mode::Nftables {
         let nftables = file.nftables.as_ref().and_then(|section| section.masquerade_bit);
         masquerade_bit(errors, "nftables.masqueradeBit", nftables);
     }
@@ -151,7 +161,7 @@ fn masquerade_bit(errors: &mut Errors<'_>, field: &str, bit: Option<i32>) {
 
 fn periods(errors: &mut Errors<'_>, file: &File, mode: Mode) {
     let (section, shared) = (mode.section(), Shared::of(file, mode));
-    let sync = shared.effective_sync_period();
+    let sync = shared.sync_period.unwrap_or_default();
     errors.require(sync > GoDuration::ZERO, format!("{section}.syncPeriod"), || {
         format!("{sync} is not above zero")
     });
@@ -160,9 +170,8 @@ fn periods(errors: &mut Errors<'_>, file: &File, mode: Mode) {
         not_negative(errors, &field, min.is_negative(), min);
         errors.require(min <= sync, field, || format!("{min} is more than syncPeriod, {sync}"));
     }
-    if let Some(period) = file.config_sync_period.filter(|period| *period < GoDuration::ZERO) {
-        errors.add("configSyncPeriod", format!("{period} is not above zero"));
-    }
+    let period = file.config_sync_period.unwrap_or_default();
+    errors.require(period > GoDuration::ZERO, "configSyncPeriod", || format!("{period} is not above zero"));
 }
 
 fn ipvs(errors: &mut Errors<'_>, file: &File, mode: Mode) {
@@ -231,21 +240,17 @@ fn limits(errors: &mut Errors<'_>, file: &File) {
     if let Some(score) = file.oom_score_adj.filter(|score| !(-1000..=1000).contains(score)) {
         errors.add("oomScoreAdj", format!("{score} is not within -1000 to 1000"));
     }
-    let range = file.port_range.as_deref().unwrap_or_default();
-    errors.require(is_port_range(range), "portRange", || {
-        format!("{range:?} is not a port, a range such as 1000-2000, or 1000+500")
-    });
-}
-
-fn is_port_range(text: &str) -> bool {
-    let port = |text: &str| text.trim().parse::<u16>().ok();
-    if let Some((first, last)) = text.split_once('-') {
-        return port(first).zip(port(last)).is_some_and(|(first, last)| first <= last);
-    }
-    if let Some((first, more)) = text.split_once('+') {
-        return port(first).zip(port(more)).is_some_and(|(first, more)| first.checked_add(more).is_some());
-    }
-    text.trim().is_empty() || port(text).is_some()
+    let version = file.show_hidden_metrics_for_version.as_deref().unwrap_or_default();
+    errors.require(
+        version.is_empty() || upstream::hides_metrics_of(version),
+        "showHiddenMetricsForVersion",
+        || {
+            format!(
+                "{version:?} is not a version whose metrics could be hidden: {}",
+                upstream::PREVIOUS.join(", ")
+            )
+        },
+    );
 }
 
 fn conntrack(errors: &mut Errors<'_>, conntrack: &Conntrack) {

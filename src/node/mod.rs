@@ -1,4 +1,4 @@
-//! Who this node is: its [`name`], its [`interfaces`]' addresses, and, if the manifests have one, its Node
+//! Who this node is: its [`name`], its [`interfaces`]' addresses, and, if there is one, its Node
 //! object (reference §1.4, §10.1). [`ThisNode`] puts them together into what the table wants to know.
 
 mod follow;
@@ -9,4 +9,4 @@ mod this;
 
 pub use follow::follow;
 pub use interfaces::Interfaces;
-pub use this::{ThisNode, Unknown};
+pub use this::{Fixed, Reliance, ThisNode, Unknown};

@@ -20,19 +20,39 @@ pub struct Unknown {
     name: String,
 }
 
+/// What the Node object is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reliance {
+    /// a manifest like any other: it may be missing, and its addresses may change
+    Optional,
+    /// who we are in a cluster: without it nothing is begun, and with other addresses everything is begun anew
+    /// (reference §1.4, §10.1 step 7)
+    Required,
+}
+
+/// What stays as it is for the life of a table: with something else the process has to start anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// what the table was made with
+    pub settings: Settings,
+    /// the Node object's addresses, if we rely on it
+    ips: Option<Vec<IpAddr>>,
+}
+
 /// This node, as it is known so far.
 #[derive(Clone, Debug)]
 pub struct ThisNode {
     name: String,
     config: Effective,
     interfaces: Interfaces,
+    reliance: Reliance,
     object: Option<Node>,
 }
 
 impl ThisNode {
     /// A node before any object was seen.
-    pub fn new(name: String, config: Effective, interfaces: Interfaces) -> Self {
-        ThisNode { name, config, interfaces, object: None }
+    pub fn new(name: String, config: Effective, interfaces: Interfaces, reliance: Reliance) -> Self {
+        ThisNode { name, config, interfaces, reliance, object: None }
     }
 
     /// Its name.
@@ -52,7 +72,7 @@ impl ThisNode {
         for event in events {
             match event {
                 ObjectEvent::Applied(Object::Node(node)) if *node.metadata.name == *self.name => {
-                    self.object = Some(node.clone());
+                    self.replace(node.clone());
                 }
                 ObjectEvent::Deleted(key) if key.kind == Kind::Node && *key.name == *self.name => {
                     self.object = None;
@@ -61,6 +81,68 @@ impl ThisNode {
             }
         }
         self.object != before
+    }
+
+    fn replace(&mut self, mut node: Node) {
+        // A Node that lost its addresses for a while still has them, as kube-proxy sees it.
+        if self.reliance == Reliance::Required
+            && node.ips().is_empty()
+            && let Some(before) = &self.object
+        {
+            node.status.addresses.clone_from(&before.status.addresses);
+        }
+        self.object = Some(node);
+    }
+
+    /// Its Node object, if there is one.
+    pub fn object(&self) -> Option<&Node> {
+        self.object.as_ref()
+    }
+
+    /// What is missing of a Node object that we rely on before anything can begin.
+    pub fn missing(&self) -> Option<String> {
+        if self.reliance == Reliance::Optional {
+            return None;
+        }
+        let name = &self.name;
+        let Some(node) = &self.object else {
+            return Some(format!(
+                "there is no Node {name:?}: if the node has another name, say so with --hostname-override"
+            ));
+        };
+        if node.ips().is_empty() {
+            return Some(format!(
+                "Node {name:?} has neither an InternalIP nor an ExternalIP in status.addresses"
+            ));
+        }
+        let needs_pod_cidrs = self.config.detect_local == DetectLocal::NodeCidr;
+        (needs_pod_cidrs && self.pod_cidrs().is_empty())
+            .then(|| format!("Node {name:?} has no spec.podCIDRs, which detectLocalMode NodeCIDR depends on"))
+    }
+
+    /// What a table is to be made with.
+    pub fn fixed(&self) -> Result<Fixed, Unknown> {
+        let ips = self.object.as_ref().filter(|_| self.reliance == Reliance::Required).map(Node::ips);
+        Ok(Fixed { settings: self.settings()?, ips })
+    }
+
+    /// Why the process has to start anew, if it has to.
+    pub fn departure(&self, from: &Fixed) -> Option<String> {
+        if self.reliance == Reliance::Required && self.object.is_none() {
+            return Some("it was deleted".into());
+        }
+        match self.fixed() {
+            Ok(now) if now == *from => None,
+            Ok(now) if now.ips != from.ips => Some(format!(
+                "its addresses changed from {} to {}: start again",
+                list(from.ips.as_deref()),
+                list(now.ips.as_deref())
+            )),
+            Ok(_) => {
+                Some("spec.podCIDRs changed, which detectLocalMode NodeCIDR depends on: start again".into())
+            }
+            Err(unknown) => Some(unknown.to_string()),
+        }
     }
 
     /// What to tell an operator who defines Nodes and none of this node's name: then nothing is local here, and
@@ -86,7 +168,7 @@ impl ThisNode {
         self.interfaces = interfaces;
     }
 
-    /// What is fixed for the life of a table. Asked again later, another answer means: start anew.
+    /// What the table is made with.
     pub fn settings(&self) -> Result<Settings, Unknown> {
         let pod_cidrs = self.pod_cidrs();
         if self.config.detect_local == DetectLocal::NodeCidr && pod_cidrs.is_empty() {
@@ -131,6 +213,11 @@ impl ThisNode {
     }
 }
 
+fn list(ips: Option<&[IpAddr]>) -> String {
+    let ips: Vec<String> = ips.unwrap_or_default().iter().map(IpAddr::to_string).collect();
+    if ips.is_empty() { "none".into() } else { ips.join(", ") }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -154,10 +241,15 @@ mod tests {
     }
 
     fn this(body: &str) -> ThisNode {
-        let text =
-            format!("apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n{body}");
+        let text = format!(
+            "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: nftables\n{body}"
+        );
         let config = config::from_text("c".as_ref(), text.as_bytes()).unwrap().effective;
-        ThisNode::new("n1".into(), config, interfaces())
+        ThisNode::new("n1".into(), config, interfaces(), Reliance::Optional)
+    }
+
+    fn in_cluster(body: &str) -> ThisNode {
+        ThisNode { reliance: Reliance::Required, ..this(body) }
     }
 
     #[test]
@@ -248,5 +340,52 @@ mod tests {
             detector,
             Some(kube_verdict_table::LocalDetector::Source(vec!["10.1.0.0/24".parse().unwrap()]))
         );
+    }
+
+    const ADDRESSES: &str = "status: {addresses: [{type: InternalIP, address: 10.9.0.1}]}\n";
+
+    #[test]
+    fn a_cluster_has_to_know_the_node() {
+        let mut this = in_cluster("");
+        assert!(this.missing().unwrap().contains("no Node \"n1\""));
+        this.observe(&[node("n1", "")]);
+        assert!(this.missing().unwrap().contains("neither an InternalIP"));
+        this.observe(&[node("n1", ADDRESSES)]);
+        assert_eq!(this.missing(), None);
+        let mut this = in_cluster("detectLocalMode: NodeCIDR\n");
+        this.observe(&[node("n1", ADDRESSES)]);
+        assert!(this.missing().unwrap().contains("no spec.podCIDRs"));
+        this.observe(&[node("n1", &format!("spec: {{podCIDRs: [10.1.0.0/24]}}\n{ADDRESSES}"))]);
+        assert_eq!(this.missing(), None);
+    }
+
+    #[test]
+    fn in_a_cluster_another_node_is_a_new_beginning() {
+        let mut this = in_cluster("");
+        this.observe(&[node("n1", ADDRESSES)]);
+        let fixed = this.fixed().unwrap();
+        let mut departure = |event: ObjectEvent| {
+            this.observe(&[event]);
+            this.departure(&fixed)
+        };
+        assert_eq!(departure(node("n1", &format!("spec: {{taints: [{{key: x}}]}}\n{ADDRESSES}"))), None);
+        assert_eq!(departure(node("n1", "")), None, "addresses that are missing for a while");
+        let other = "status: {addresses: [{type: InternalIP, address: 10.9.0.2}]}\n";
+        assert!(departure(node("n1", other)).unwrap().contains("from 10.9.0.1 to 10.9.0.2"));
+        assert_eq!(departure(node("n1", ADDRESSES)), None);
+        let ObjectEvent::Applied(object) = node("n1", "") else { panic!() };
+        assert_eq!(departure(ObjectEvent::Deleted(object.key())).as_deref(), Some("it was deleted"));
+    }
+
+    #[test]
+    fn without_a_cluster_the_node_may_change_and_go() {
+        let mut this = this("");
+        this.observe(&[node("n1", ADDRESSES)]);
+        let fixed = this.fixed().unwrap();
+        this.observe(&[node("n1", "")]);
+        assert_eq!(this.departure(&fixed), None);
+        let ObjectEvent::Applied(object) = node("n1", "") else { panic!() };
+        this.observe(&[ObjectEvent::Deleted(object.key())]);
+        assert_eq!((this.departure(&fixed), this.missing()), (None, None));
     }
 }

@@ -1,11 +1,15 @@
 //! Where objects come from. Every source says the same things: what changed ([`Batch::events`]), and what a
-//! person should know about what it read ([`Batch::problems`]). Today there is one, a directory of
-//! [`manifests`].
+//! person should know about what it read ([`Batch::problems`]). There are two: the API of a cluster
+//! ([`kubernetes`]) and a directory of [`manifests`].
 
+pub mod kubernetes;
 pub mod manifests;
 mod problem;
 
+use std::future::Future;
+
 use kube_verdict_table::objects::ObjectEvent;
+use tokio::sync::mpsc;
 
 pub use problem::{Problem, Severity};
 
@@ -19,6 +23,25 @@ pub struct Batch {
     /// the source knows of definitions that it could never read: what they define may be served by the kernel
     /// since an earlier run, and is not to be taken for removed
     pub has_gaps: bool,
+}
+
+/// Where batches come from. The first is everything that there is.
+pub trait Source {
+    /// Waits for the next. None: there will never be one. Dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Option<Batch>>;
+
+    /// The next, if it is there.
+    fn try_next(&mut self) -> Option<Batch>;
+}
+
+impl Source for mpsc::Receiver<Batch> {
+    async fn next(&mut self) -> Option<Batch> {
+        self.recv().await
+    }
+
+    fn try_next(&mut self) -> Option<Batch> {
+        self.try_recv().ok()
+    }
 }
 
 impl Batch {

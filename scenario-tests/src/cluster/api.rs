@@ -100,7 +100,7 @@ impl Api {
     /// # Errors
     /// What the server says.
     pub fn patch(&self, path: &str, body: &Value) -> Answer {
-        self.one(request(Method::PATCH, path, "application/merge-patch+json", body.to_string().into_bytes()))
+        self.one(merge(path, body))
     }
 
     /// DELETE
@@ -126,8 +126,7 @@ impl Api {
         // Not applied but merged: two addresses of one type are a duplicate to server-side apply.
         let statuses = with_status.iter().map(|object| {
             let status = serde_json::json!({ "status": object["status"] });
-            let path = format!("{}/status", path_of(object));
-            request(Method::PATCH, &path, "application/merge-patch+json", status.to_string().into_bytes())
+            merge(&format!("{}/status", path_of(object)), &status)
         });
         self.expect(&with_status, self.all(statuses.collect()));
     }
@@ -207,6 +206,10 @@ pub fn path_of(object: &Value) -> String {
 fn apply(path: &str, object: &Value) -> Request<Vec<u8>> {
     let path = format!("{path}?fieldManager=test&force=true");
     request(Method::PATCH, &path, "application/apply-patch+yaml", object.to_string().into_bytes())
+}
+
+fn merge(path: &str, body: &Value) -> Request<Vec<u8>> {
+    request(Method::PATCH, path, "application/merge-patch+json", body.to_string().into_bytes())
 }
 
 fn request(method: Method, path: &str, content_type: &str, body: Vec<u8>) -> Request<Vec<u8>> {

@@ -21,7 +21,7 @@ const PORT: u16 = 6443;
 /// From start to ready takes three seconds on an idle machine with two cores.
 const READY: Duration = Duration::from_secs(120);
 /// As wide as an API server takes them.
-const SERVICE_CIDRS: &str = "10.96.0.0/12,fd00:10:96::/108";
+pub const SERVICE_CIDRS: &str = "10.96.0.0/12,fd00:10:96::/108";
 
 /// A running control plane. It is gone with its value.
 #[derive(Debug)]

@@ -7,6 +7,6 @@ mod kubeconfig;
 mod programs;
 
 pub use api::{Api, ApiError, path_of};
-pub use control_plane::ControlPlane;
+pub use control_plane::{ControlPlane, SERVICE_CIDRS};
 pub use kubeconfig::{ADMIN, Kubeconfig};
 pub use programs::program;

@@ -1,0 +1,38 @@
+//! The way to an API server: from `clientConnection` to a client that goes on working while credentials rotate.
+//!
+//! [`connect`] finds out where the server is ([`origin`]) and gives a client. Behind it is a service of our own
+//! ([`renewing`]), which reads the credentials again when their files change, keeps to `qps` and `burst`, and is
+//! the one place that says when the server cannot be reached and when it can again ([`outage`]). Whoever asks
+//! through it neither knows nor repeats any of that. What is asked for is not this room's business.
+
+mod bucket;
+mod error;
+mod origin;
+mod outage;
+mod renewing;
+mod stamp;
+
+pub use error::{ClientError, explain};
+
+use crate::config;
+use origin::Origin;
+use renewing::Renewing;
+
+/// A client, and what to call the server in the log.
+#[derive(Clone)]
+pub struct Access {
+    /// asks the server
+    pub client: kube::Client,
+    /// its URL
+    pub url: String,
+}
+
+/// Makes a client. Nothing is sent yet; a configuration that can never work is an error now. To be called in
+/// the runtime that requests are to run on.
+pub fn connect(settings: &config::Client) -> Result<Access, ClientError> {
+    let origin = Origin::of(settings);
+    let connection = origin.connect()?;
+    let url = connection.url.clone();
+    let service = Renewing::new(origin, connection, settings);
+    Ok(Access { client: kube::Client::new(service, "default"), url })
+}

@@ -1,0 +1,120 @@
+//! The first input: everything, and a node that is known well enough. Nothing is programmed before (reference §9,
+//! initial gate; §10.1 step 7).
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::Failure;
+use crate::feed::Feed;
+use crate::reconcile::{Input, News};
+use crate::source::Source;
+
+/// How long the cluster may take to tell of this node, once it tells of anything.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Waits for it. An API server that does not answer is waited for without end: only what it answers may be a
+/// reason to give up.
+pub(super) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {
+    let mut input = next(feed).await?;
+    let deadline = Instant::now() + PATIENCE;
+    let mut said = None;
+    while let Some(missing) = feed.node().missing() {
+        if said.as_ref() != Some(&missing) {
+            tracing::warn!("{missing}; waiting for it for {} minutes", PATIENCE.as_secs() / 60);
+            said = Some(missing.clone());
+        }
+        let Ok(more) = timeout_at(deadline, next(feed)).await else {
+            return Err(
+                format!("{missing}; after {} minutes this is given up", PATIENCE.as_secs() / 60).into()
+            );
+        };
+        let Input { events, node, has_gaps } = more?;
+        input.events.extend(events);
+        input.node = node.or(input.node);
+        input.has_gaps = has_gaps;
+    }
+    if input.has_gaps {
+        tracing::warn!(
+            "until everything can be read, services that only the kernel knows of stay as they are"
+        );
+    }
+    if let Some(message) = feed.node().other_nodes(&input.events) {
+        tracing::warn!("{message}");
+    }
+    Ok(input)
+}
+
+async fn next<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {
+    match feed.next().await {
+        Some(input) => Ok(input),
+        None => Err(feed.ended().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube_verdict_table::objects::{Object, ObjectEvent};
+    use serde_json::json;
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::config;
+    use crate::node::{Interfaces, Reliance, ThisNode};
+    use crate::source::Batch;
+
+    fn node(address: &str) -> Batch {
+        let value = json!({
+            "metadata": { "name": "n1" },
+            "status": { "addresses": [{ "type": "InternalIP", "address": address }] },
+        });
+        let object = Object::Node(serde_json::from_value(value).unwrap());
+        Batch { events: vec![ObjectEvent::Applied(object)], ..Batch::default() }
+    }
+
+    /// What comes of batches that come some seconds apart, and when.
+    async fn waited(batches: Vec<(u64, Batch)>) -> (Result<Input, Failure>, Duration) {
+        let (sender, receiver) = mpsc::channel(1);
+        let (_interfaces, interfaces) = watch::channel(Interfaces::default());
+        let this = ThisNode::new(
+            "n1".into(),
+            config::defaults().effective,
+            Interfaces::default(),
+            Reliance::Required,
+        );
+        let mut feed = Feed::new(receiver, interfaces, this);
+        let start = Instant::now();
+        let sending = tokio::spawn(async move {
+            for (seconds, batch) in batches {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                let _ = sender.send(batch).await;
+            }
+            std::future::pending::<()>().await;
+        });
+        let result = input(&mut feed).await;
+        sending.abort();
+        (result, start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_there_is_not_waited_for() {
+        let (input, took) = waited(vec![(7000, node("10.0.0.1"))]).await;
+        assert_eq!((input.unwrap().events.len(), took), (1, Duration::from_secs(7000)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_comes_late_is_in_the_first_input() {
+        let (input, took) = waited(vec![(0, Batch::default()), (9, node("")), (9, node("10.0.0.1"))]).await;
+        let input = input.unwrap();
+        assert_eq!((input.events.len(), took), (2, Duration::from_secs(18)));
+        assert!(input.node.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_never_comes_is_given_up_with_its_name() {
+        let (input, took) = waited(vec![(0, Batch::default()), (200, node(""))]).await;
+        let message = input.unwrap_err().to_string();
+        assert!(message.contains("Node \"n1\" has neither an InternalIP"), "{message}");
+        assert_eq!(took, PATIENCE);
+    }
+}

@@ -1,0 +1,127 @@
+//! The daemon: what is started in which order (reference §10.1), on which threads, and how it ends (§10.2).
+//!
+//! The loop has a thread of its own, on which nothing else runs: it waits for news, or for the kernel, never for
+//! both. Whatever speaks to the outside, watches and servers, runs on a second, small runtime ([`outside`]).
+//!
+//! In order: the way to the objects is opened, and a configuration that can never work ends the process; then
+//! everything is read ([`first`]); then the kernel is made equal to it; from there on the loop follows the news.
+//! It ends at once when it is told to, and the rules stay.
+
+mod first;
+mod outside;
+mod stop;
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+
+use kube_verdict_nftables::{Netlink, Nftables, Options};
+use kube_verdict_table::ServiceTable;
+use tokio::runtime::Handle;
+
+use crate::config::Effective;
+use crate::feed::Feed;
+use crate::node::{self, Reliance, ThisNode};
+use crate::reconcile::{Ended, Pace, Reconciler, run as reconcile};
+use crate::source::manifests::{Directory, follow};
+use crate::source::{Source, kubernetes};
+use crate::{client, memory};
+
+/// Why the daemon ended, in words that are enough by themselves.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// Runs until it is told to stop, or cannot go on. Without a directory of manifests objects come from the API
+/// server that `clientConnection` leads to.
+pub fn run(manifests: Option<Directory>, netlink: Netlink, effective: Effective) -> Result<(), Failure> {
+    let outside = outside::start()?;
+    let inside = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = inside.block_on(serve(manifests, netlink, effective, outside.handle().clone()));
+    // Whoever still speaks to somebody is not waited for.
+    outside.shutdown_background();
+    result
+}
+
+async fn serve(
+    manifests: Option<Directory>,
+    netlink: Netlink,
+    effective: Effective,
+    outside: Handle,
+) -> Result<(), Failure> {
+    let stop = std::pin::pin!(stop::requested()?);
+    match manifests {
+        Some(directory) => {
+            let name = node::name::name(effective.hostname_override.as_deref())?;
+            tracing::info!("serving node {name:?} from {}", directory.path().display());
+            let (_follower, batches) = follow(directory)?;
+            let node = (name, Reliance::Optional);
+            Life { netlink, effective, node, in_sync: "the kernel is as the manifests say" }
+                .live(batches, stop)
+                .await
+        }
+        None => {
+            let access = {
+                let _entered = outside.enter();
+                client::connect(&effective.client)?
+            };
+            let name = node::name::name(effective.hostname_override.as_deref())?;
+            tracing::info!("serving node {name:?} from the API server {}", access.url);
+            let watches = kubernetes::follow(&access.client, &name, &outside);
+            let node = (name, Reliance::Required);
+            Life { netlink, effective, node, in_sync: "the kernel is as the API says" }
+                .live(watches, stop)
+                .await
+        }
+    }
+}
+
+/// What a life of the loop needs, whatever the source.
+struct Life {
+    netlink: Netlink,
+    effective: Effective,
+    node: (String, Reliance),
+    /// what is logged after the first sync
+    in_sync: &'static str,
+}
+
+impl Life {
+    async fn live<S: Source>(
+        self,
+        source: S,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), Failure> {
+        let Life { netlink, effective, node: (name, reliance), in_sync } = self;
+        let options = Options { masquerade_mark: effective.masquerade_mark };
+        let pace = Pace { min_sync_period: effective.min_sync_period };
+        let sync_period = effective.sync_period;
+        let interfaces = node::follow()?;
+        let this = ThisNode::new(name, effective, interfaces.borrow().clone(), reliance);
+        let mut feed = Feed::new(source, interfaces, this);
+        let first = tokio::select! {
+            () = &mut stop => return Ok(()),
+            first = first::input(&mut feed) => first?,
+        };
+        let fixed = feed.node().fixed()?;
+        let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
+        feed.fix(fixed);
+        let backend = Nftables::new(netlink, options);
+        let mut reconciler = Reconciler::new(table, backend, (), sync_period, Instant::now());
+        let start = Instant::now();
+        if let Some(report) = reconciler.start(first, start) {
+            tracing::info!(
+                frontends = reconciler.table().frontends().count(),
+                operations = report.operations,
+                milliseconds = start.elapsed().as_millis() as u64,
+                "{in_sync}"
+            );
+        }
+        memory::give_back();
+        match reconcile(&mut reconciler, &mut feed, pace, stop).await {
+            Ended::Stopped => {
+                tracing::info!("stopped; the rules stay (`kube-verdict cleanup` removes them)");
+                Ok(())
+            }
+            Ended::NoMoreNews => Err(format!("{}; the rules stay", feed.ended()).into()),
+        }
+    }
+}

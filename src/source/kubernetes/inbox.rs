@@ -1,0 +1,203 @@
+//! Between the watches and the loop: what changed and was not taken yet, each object at most once. However slow
+//! the loop is, this holds no more than there are objects; however fast, nothing waits here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kube_verdict_table::objects::{Kind, ObjectEvent, ObjectKey};
+use tokio::sync::Notify;
+
+use crate::source::Batch;
+
+/// Kinds without which nothing may be programmed (reference §9, initial gate; §10.1 step 7).
+const AWAITED: [Kind; 3] = [Kind::Service, Kind::EndpointSlice, Kind::Node];
+
+/// Filled by the watches, emptied by the loop.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    pending: Mutex<Pending>,
+    news: Notify,
+}
+
+#[derive(Debug)]
+struct Pending {
+    /// kinds whose first list is not complete
+    awaited: Vec<Kind>,
+    /// the first batch went out
+    has_begun: bool,
+    /// a watch ended, which none does
+    has_ended: bool,
+    events: Vec<ObjectEvent>,
+    /// where in `events` an object is
+    places: HashMap<ObjectKey, usize>,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Pending {
+            awaited: AWAITED.to_vec(),
+            has_begun: false,
+            has_ended: false,
+            events: Vec::new(),
+            places: HashMap::new(),
+        }
+    }
+}
+
+impl Pending {
+    fn put(&mut self, event: ObjectEvent) {
+        let key = match &event {
+            ObjectEvent::Applied(object) => object.key(),
+            ObjectEvent::Deleted(key) => key.clone(),
+        };
+        match self.places.get(&key) {
+            Some(place) => self.events[*place] = event,
+            None => {
+                self.places.insert(key, self.events.len());
+                self.events.push(event);
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<Batch> {
+        if !self.awaited.is_empty() || (self.has_begun && self.events.is_empty()) {
+            return None;
+        }
+        self.has_begun = true;
+        self.places = HashMap::new();
+        Some(Batch { events: std::mem::take(&mut self.events), ..Batch::default() })
+    }
+}
+
+impl Inbox {
+    /// Something changed.
+    pub(super) fn put(&self, event: ObjectEvent) {
+        self.lock().put(event);
+        self.news.notify_one();
+    }
+
+    /// A list is complete: what it changed, all at once.
+    pub(super) fn put_list(&self, kind: Kind, events: Vec<ObjectEvent>) {
+        let mut pending = self.lock();
+        pending.awaited.retain(|awaited| *awaited != kind);
+        events.into_iter().for_each(|event| pending.put(event));
+        drop(pending);
+        self.news.notify_one();
+    }
+
+    /// Nobody puts anything in any more.
+    pub(super) fn end(&self) {
+        self.lock().has_ended = true;
+        self.news.notify_one();
+    }
+
+    /// What is there, if the lists are.
+    pub(super) fn try_take(&self) -> Option<Batch> {
+        self.lock().take()
+    }
+
+    /// Waits for something. None: nothing will ever come. Dropping the future loses nothing.
+    pub(super) async fn take(&self) -> Option<Batch> {
+        loop {
+            {
+                let mut pending = self.lock();
+                if let Some(batch) = pending.take() {
+                    return Some(batch);
+                }
+                if pending.has_ended {
+                    return None;
+                }
+            }
+            // A notification between here and there is remembered.
+            self.news.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the inbox when a watch does, however it does.
+pub(super) struct Feeding(pub(super) Arc<Inbox>);
+
+impl Drop for Feeding {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube_verdict_table::objects::Object;
+    use serde_json::json;
+
+    use super::*;
+
+    fn service(name: &str, ip: &str) -> ObjectEvent {
+        let value = json!({ "metadata": { "namespace": "n", "name": name }, "spec": { "clusterIP": ip } });
+        ObjectEvent::Applied(Object::Service(serde_json::from_value(value).unwrap()))
+    }
+
+    fn gone(name: &str) -> ObjectEvent {
+        ObjectEvent::Deleted(ObjectKey { kind: Kind::Service, namespace: "n".into(), name: name.into() })
+    }
+
+    fn open() -> Inbox {
+        let inbox = Inbox::default();
+        AWAITED.into_iter().for_each(|kind| inbox.put_list(kind, vec![]));
+        assert_eq!(inbox.try_take(), Some(Batch::default()));
+        inbox
+    }
+
+    #[test]
+    fn nothing_goes_out_before_all_lists_are_complete() {
+        let inbox = Inbox::default();
+        inbox.put_list(Kind::Node, vec![]);
+        inbox.put_list(Kind::Service, vec![service("a", "10.0.0.1")]);
+        inbox.put(service("b", "10.0.0.2"));
+        inbox.put_list(Kind::ServiceCidr, vec![]);
+        assert_eq!(inbox.try_take(), None);
+        inbox.put_list(Kind::EndpointSlice, vec![]);
+        let events = inbox.try_take().unwrap().events;
+        assert_eq!(events, [service("a", "10.0.0.1"), service("b", "10.0.0.2")]);
+        assert_eq!(inbox.try_take(), None);
+    }
+
+    #[test]
+    fn the_first_batch_comes_even_if_there_is_nothing() {
+        open();
+    }
+
+    #[test]
+    fn of_each_object_only_the_latest_waits() {
+        let inbox = open();
+        for n in 0..10_000 {
+            inbox.put(service("a", &format!("10.0.{}.{}", n / 250, n % 250)));
+            inbox.put(service("b", "10.1.0.1"));
+            inbox.put(gone("b"));
+        }
+        assert_eq!(inbox.try_take().unwrap().events, [service("a", "10.0.39.249"), gone("b")]);
+        inbox.put(gone("a"));
+        inbox.put(service("a", "10.0.0.1"));
+        assert_eq!(inbox.try_take().unwrap().events, [service("a", "10.0.0.1")]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken() {
+        let inbox = Arc::new(open());
+        let waiting = tokio::spawn({
+            let inbox = Arc::clone(&inbox);
+            async move { (inbox.take().await, inbox.take().await) }
+        });
+        tokio::task::yield_now().await;
+        inbox.put(gone("a"));
+        while !inbox.lock().events.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        drop(Feeding(Arc::clone(&inbox)));
+        let (first, second) = waiting.await.unwrap();
+        assert_eq!(first.unwrap().events, [gone("a")]);
+        assert_eq!(second, None);
+    }
+}

@@ -1,0 +1,65 @@
+//! The API's objects as they are now, once: for the commands that look at them and leave.
+
+use kube::api::ListParams;
+use kube::{Api, Client};
+use kube_verdict_table::objects::{EndpointSlice, Kind, Node, ObjectEvent, Service, ServiceCidr};
+
+use super::watched::{Selectors, Slim, Watched};
+use crate::client::explain;
+
+/// How many objects a page has.
+const PAGE: u32 = 500;
+
+/// Why there is no list.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot list {plural}: {message}")]
+pub struct ListError {
+    plural: &'static str,
+    message: String,
+}
+
+/// Everything that the daemon on a node would have in its first batch.
+pub async fn list(client: &Client, node_name: &str) -> Result<Vec<ObjectEvent>, ListError> {
+    let mut events = Vec::new();
+    all::<Service>(client, node_name, &mut events).await?;
+    all::<EndpointSlice>(client, node_name, &mut events).await?;
+    all::<Node>(client, node_name, &mut events).await?;
+    all::<ServiceCidr>(client, node_name, &mut events).await?;
+    Ok(events)
+}
+
+async fn all<T: Watched>(
+    client: &Client,
+    node_name: &str,
+    events: &mut Vec<ObjectEvent>,
+) -> Result<(), ListError> {
+    let api: Api<Slim<T>> = Api::all(client.clone());
+    let Selectors { labels, fields } = Selectors::of(T::KIND, node_name);
+    let (label_selector, field_selector) = (labels.map(str::to_owned), fields);
+    let mut parameters =
+        ListParams { label_selector, field_selector, limit: Some(PAGE), ..ListParams::default() };
+    loop {
+        let page = match api.list(&parameters).await {
+            Ok(page) => page,
+            Err(kube::Error::Api(status))
+                if T::KIND == Kind::ServiceCidr && [403, 404].contains(&status.code) =>
+            {
+                tracing::info!("ServiceCIDRs cannot be listed: {}", status.message);
+                return Ok(());
+            }
+            Err(error) => {
+                let message = match &error {
+                    kube::Error::Api(status) => status.message.clone(),
+                    other => explain(other),
+                };
+                return Err(ListError { plural: T::PLURAL, message });
+            }
+        };
+        let objects = page.items.into_iter().map(|slim| slim.into_parts().0);
+        events.extend(objects.filter(|object| object.is_watched()).map(ObjectEvent::Applied));
+        parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+        if parameters.continue_token.is_none() {
+            return Ok(());
+        }
+    }
+}

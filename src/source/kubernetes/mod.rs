@@ -1,0 +1,67 @@
+//! The Kubernetes API as a source of objects (reference §1.1).
+//!
+//! Four watches ([`watch`]) run on a runtime of their own and put what changed into one inbox ([`inbox`]), which
+//! the loop empties at its own pace. The first batch is everything: it comes when the lists of Services,
+//! EndpointSlices and the Node are complete. When a watch is lost, what is known stays known; when it has to begin
+//! anew, the new list is one batch of differences ([`known`]). Of the objects nothing is kept here but their names.
+//!
+//! How the server is reached is the business of [`crate::client`].
+
+mod backoff;
+mod inbox;
+mod known;
+mod list;
+mod watch;
+mod watched;
+
+use std::sync::Arc;
+
+use kube::Client;
+use kube_verdict_table::objects::{EndpointSlice, Node, Service, ServiceCidr};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use super::{Batch, Source};
+use inbox::Inbox;
+pub use list::{ListError, list};
+use watch::watch;
+use watched::{Selectors, Watched};
+
+/// The watches. They end with this value.
+#[derive(Debug)]
+pub struct Watches {
+    inbox: Arc<Inbox>,
+    _tasks: JoinSet<()>,
+}
+
+/// Watches what a node wants to know, on a runtime.
+pub fn follow(client: &Client, node_name: &str, runtime: &Handle) -> Watches {
+    let inbox = Arc::new(Inbox::default());
+    let mut tasks = JoinSet::new();
+    begin::<Node>(client, node_name, &inbox, &mut tasks, runtime);
+    begin::<Service>(client, node_name, &inbox, &mut tasks, runtime);
+    begin::<EndpointSlice>(client, node_name, &inbox, &mut tasks, runtime);
+    begin::<ServiceCidr>(client, node_name, &inbox, &mut tasks, runtime);
+    Watches { inbox, _tasks: tasks }
+}
+
+fn begin<T: Watched>(
+    client: &Client,
+    node_name: &str,
+    inbox: &Arc<Inbox>,
+    tasks: &mut JoinSet<()>,
+    runtime: &Handle,
+) {
+    let selectors = Selectors::of(T::KIND, node_name);
+    tasks.spawn_on(watch::<T>(client.clone(), selectors, Arc::clone(inbox)), runtime);
+}
+
+impl Source for Watches {
+    async fn next(&mut self) -> Option<Batch> {
+        self.inbox.take().await
+    }
+
+    fn try_next(&mut self) -> Option<Batch> {
+        self.inbox.try_take()
+    }
+}

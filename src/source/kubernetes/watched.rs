@@ -1,0 +1,151 @@
+//! The kinds that are watched, and how: decoded straight into the table's own slim types, so that memory follows
+//! the table and not the API's objects. kube's client only ever sees an object's version.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::runtime::watcher;
+use kube_verdict_table::objects::{EndpointSlice, Kind, Metadata, Node, Object, Service, ServiceCidr};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer};
+
+/// A kind that the API knows.
+pub(super) trait Watched: Clone + Debug + DeserializeOwned + Send + 'static {
+    const KIND: Kind;
+    /// as URLs spell it
+    const PLURAL: &'static str;
+
+    fn metadata(&mut self) -> &mut Metadata;
+    fn into_object(self) -> Object;
+}
+
+macro_rules! watched {
+    ($type:ident, $kind:ident, $plural:literal, $object:expr) => {
+        impl Watched for $type {
+            const KIND: Kind = Kind::$kind;
+            const PLURAL: &'static str = $plural;
+
+            fn metadata(&mut self) -> &mut Metadata {
+                &mut self.metadata
+            }
+
+            fn into_object(self) -> Object {
+                $object(self)
+            }
+        }
+    };
+}
+
+watched!(Service, Service, "services", |service| Object::Service(Box::new(service)));
+watched!(EndpointSlice, EndpointSlice, "endpointslices", Object::EndpointSlice);
+watched!(Node, Node, "nodes", Object::Node);
+watched!(ServiceCidr, ServiceCidr, "servicecidrs", Object::ServiceCidr);
+
+/// An object as kube's client wants it: with its version beside it, and no longer in it.
+#[derive(Clone, Debug)]
+pub(super) struct Slim<T> {
+    meta: ObjectMeta,
+    object: T,
+}
+
+impl<T: Watched> Slim<T> {
+    /// The object and its version.
+    pub(super) fn into_parts(self) -> (Object, String) {
+        (self.object.into_object(), self.meta.resource_version.unwrap_or_default())
+    }
+}
+
+impl<'de, T: Watched> Deserialize<'de> for Slim<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut object = T::deserialize(deserializer)?;
+        let resource_version = object.metadata().resource_version.take().map(Into::into);
+        Ok(Slim { meta: ObjectMeta { resource_version, ..ObjectMeta::default() }, object })
+    }
+}
+
+impl<T: Watched> kube::Resource for Slim<T> {
+    type DynamicType = ();
+    type Scope = k8s_openapi::ClusterResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        T::KIND.name().into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        T::KIND.api_group().into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        "v1".into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        T::PLURAL.into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}
+
+/// What of a kind is asked for (reference §1.1).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Selectors {
+    pub(super) labels: Option<&'static str>,
+    pub(super) fields: Option<String>,
+}
+
+impl Selectors {
+    /// Those of a kind, on a node.
+    pub(super) fn of(kind: Kind, node_name: &str) -> Self {
+        let (labels, fields) = match kind {
+            Kind::Service => {
+                (Some("!service.kubernetes.io/service-proxy-name"), Some("spec.clusterIP!=None".to_owned()))
+            }
+            Kind::EndpointSlice => (Some("!service.kubernetes.io/headless"), None),
+            Kind::Node => (None, Some(format!("metadata.name={node_name}"))),
+            Kind::ServiceCidr => (None, None),
+        };
+        Selectors { labels, fields }
+    }
+
+    /// As a watch takes them.
+    pub(super) fn watch(&self) -> watcher::Config {
+        watcher::Config {
+            label_selector: self.labels.map(str::to_owned),
+            field_selector: self.fields.clone(),
+            ..watcher::Config::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Resource;
+
+    use super::*;
+
+    #[test]
+    fn the_version_leaves_the_object() {
+        let text = r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"a","namespace":"b",
+            "resourceVersion":"7","managedFields":[{"manager":"m"}]},"spec":{"clusterIP":"10.0.0.1"}}"#;
+        let slim: Slim<Service> = serde_json::from_str(text).unwrap();
+        assert_eq!(slim.meta().resource_version.as_deref(), Some("7"));
+        let (object, version) = slim.into_parts();
+        assert_eq!((object.metadata().resource_version.as_deref(), &*version), (None, "7"));
+        assert_eq!(object.key().to_string(), "Service b/a");
+    }
+
+    #[test]
+    fn paths_are_the_apis() {
+        assert_eq!(Slim::<Service>::url_path(&(), None), "/api/v1/services");
+        assert_eq!(Slim::<Node>::url_path(&(), None), "/api/v1/nodes");
+        assert_eq!(Slim::<EndpointSlice>::url_path(&(), None), "/apis/discovery.k8s.io/v1/endpointslices");
+        assert_eq!(Slim::<ServiceCidr>::url_path(&(), None), "/apis/networking.k8s.io/v1/servicecidrs");
+    }
+}
