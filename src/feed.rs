@@ -17,6 +17,9 @@ pub struct Feed<S> {
     this: ThisNode,
     /// the Node object, for whoever else wants to know
     object: watch::Sender<Option<Node>>,
+    /// the source's first batch is there: before it nothing is news, or an address that comes while an API server
+    /// is waited for would be taken for all that there is
+    has_begun: bool,
     /// set when the interfaces' stream ended; addresses are then as they were
     interfaces_ended: bool,
     has_gaps: bool,
@@ -30,8 +33,17 @@ impl<S: Source> Feed<S> {
     /// Nothing is read before it is asked for.
     pub fn new(source: S, interfaces: watch::Receiver<Interfaces>, this: ThisNode) -> Self {
         let (object, _) = watch::channel(None);
-        let (interfaces_ended, has_gaps, fixed, ended) = (false, false, None, None);
-        Feed { source, interfaces, this, object, interfaces_ended, has_gaps, fixed, ended }
+        Feed {
+            source,
+            interfaces,
+            this,
+            object,
+            has_begun: false,
+            interfaces_ended: false,
+            has_gaps: false,
+            fixed: None,
+            ended: None,
+        }
     }
 
     /// The node.
@@ -64,6 +76,7 @@ impl<S: Source> Feed<S> {
 
     /// Takes a batch in: what is to be said is said, the rest is the input. Whether the node changed.
     fn absorb(&mut self, batch: Batch, input: &mut Input) -> bool {
+        self.has_begun = true;
         batch.problems.iter().for_each(Problem::log);
         let changed = self.this.observe(&batch.events);
         if changed {
@@ -80,7 +93,7 @@ impl<S: Source> News for Feed<S> {
         let mut input = Input::default();
         let mut node_changed = tokio::select! {
             batch = self.source.next() => self.absorb(batch?, &mut input),
-            changed = self.interfaces.changed(), if !self.interfaces_ended => {
+            changed = self.interfaces.changed(), if self.has_begun && !self.interfaces_ended => {
                 self.interfaces_ended = changed.is_err();
                 true
             }

@@ -6,9 +6,10 @@
 pub mod cli;
 pub mod client;
 pub mod config;
-pub mod daemon;
 pub mod conntrack;
+pub mod daemon;
 pub mod document;
+pub mod events;
 pub mod feed;
 pub mod host;
 pub mod memory;

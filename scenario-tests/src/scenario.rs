@@ -108,6 +108,11 @@ impl Scenario {
         self.daemon.take().expect("a daemon")
     }
 
+    /// Puts it back.
+    pub fn put_daemon(&mut self, daemon: Daemon) {
+        self.daemon = Some(daemon);
+    }
+
     /// The namespace of the node under test.
     pub fn node(&self) -> &Netns {
         self.topology.of(Host::Node)
@@ -168,6 +173,16 @@ impl Scenario {
                 self.objects.push(own_service_cidr());
             }
         }
+    }
+
+    /// Waits until the kernel shows what the API server has by now, whoever gave it that.
+    ///
+    /// # Panics
+    /// When it does not within seconds, or there is no API server.
+    pub fn catch_up(&mut self) {
+        self.generation += 1;
+        self.api.as_ref().expect("an API server").apply(&sentinels(self.generation));
+        self.settle();
     }
 
     /// Waits until the kernel shows the objects written last.

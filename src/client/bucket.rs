@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Room for `burst` requests, refilled `qps` times a second. Time is handed in.
+/// Room for `burst` requests (or whatever else is to be few), refilled `qps` times a second. Time is handed in.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub struct Bucket {
     /// from one refill to the next; None: no limit
     interval: Option<Duration>,
     /// how far ahead of the clock requests may be
@@ -16,14 +16,14 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// A full one. A rate that is none, as a negative one, is no limit.
-    pub(super) fn new(qps: f64, burst: u32, now: Instant) -> Self {
+    pub fn new(qps: f64, burst: u32, now: Instant) -> Self {
         let interval = Duration::try_from_secs_f64(1.0 / qps).ok().filter(|interval| !interval.is_zero());
         let room = interval.unwrap_or_default().saturating_mul(burst.max(1));
         Bucket { interval, room, full_at: now }
     }
 
     /// Takes a place: how long to wait before it may be used.
-    pub(super) fn take(&mut self, now: Instant) -> Duration {
+    pub fn take(&mut self, now: Instant) -> Duration {
         let Some(interval) = self.interval else { return Duration::ZERO };
         self.full_at = self.full_at.max(now) + interval;
         (self.full_at - now).saturating_sub(self.room)

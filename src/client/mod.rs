@@ -12,6 +12,7 @@ mod outage;
 mod renewing;
 mod stamp;
 
+pub use bucket::Bucket;
 pub use error::{ClientError, explain};
 
 use crate::config;

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// How often a lasting outage is worth another line.
 const RARELY: Duration = Duration::from_secs(300);
 
+/// How many reasons an outage may have before they stop being news.
+const REASONS: usize = 8;
+
 /// An outage, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
@@ -16,28 +19,26 @@ pub(super) struct Outage {
 struct Lasting {
     since: Instant,
     said_at: Instant,
-    reason: String,
+    /// reasons that were said; those that take turns do not make a line each time
+    reasons: Vec<String>,
 }
 
 impl Outage {
     /// A request failed. Some: this is worth a line, and so long it has lasted.
     pub(super) fn failed(&mut self, reason: &str, now: Instant) -> Option<Duration> {
-        match &mut self.lasting {
-            None => {
-                self.lasting = Some(Lasting { since: now, said_at: now, reason: reason.to_owned() });
-                Some(Duration::ZERO)
-            }
-            Some(lasting) if lasting.reason != reason || now >= lasting.said_at + RARELY => {
-                // Reasons that take turns do not make more lines.
-                let is_time = now >= lasting.said_at + RARELY / 10;
-                lasting.reason = reason.to_owned();
-                if is_time {
-                    lasting.said_at = now;
-                }
-                is_time.then(|| now - lasting.since)
-            }
-            Some(_) => None,
+        let Some(lasting) = &mut self.lasting else {
+            self.lasting = Some(Lasting { since: now, said_at: now, reasons: vec![reason.to_owned()] });
+            return Some(Duration::ZERO);
+        };
+        if now >= lasting.said_at + RARELY {
+            lasting.reasons.clear();
         }
+        if lasting.reasons.len() >= REASONS || lasting.reasons.iter().any(|said| said == reason) {
+            return None;
+        }
+        lasting.reasons.push(reason.to_owned());
+        lasting.said_at = now;
+        Some(now - lasting.since)
     }
 
     /// A request succeeded. Some: that is news, after so long.
@@ -64,12 +65,17 @@ mod tests {
     }
 
     #[test]
-    fn another_reason_is_said_but_not_each_time() {
+    fn another_reason_is_said_at_once_but_not_each_time() {
         let (start, mut outage) = (Instant::now(), Outage::default());
         outage.failed("refused", start);
-        let reason = |s: u64| if s.is_multiple_of(2) { "refused" } else { "timed out" };
-        let lines =
-            (1..=60).filter(|s| outage.failed(reason(*s), start + Duration::from_secs(*s)).is_some()).count();
-        assert_eq!(lines, 2);
+        assert_eq!(outage.failed("timed out", start), Some(Duration::ZERO));
+        let mut lines = 0;
+        for second in 1..RARELY.as_secs() {
+            let reason = if second.is_multiple_of(2) { "refused" } else { "timed out" };
+            let now = start + Duration::from_secs(second);
+            lines += u32::from(outage.failed(reason, now).is_some());
+            lines += u32::from(outage.failed(&format!("port {second}"), now).is_some());
+        }
+        assert_eq!(lines, 6, "reasons that differ in details");
     }
 }

@@ -90,19 +90,19 @@ impl Shared {
     fn note(&mut self, answer: &Result<Response<Body>, kube::Error>, now: Instant) {
         let trouble = match answer {
             Ok(response) => trouble(response.status()),
-            Err(error) => Some(explain(error)),
+            Err(error) => Some(reason(error)),
         };
         let url = &self.url;
         match trouble {
             Some(reason) => match self.outage.failed(&reason, now) {
                 Some(Duration::ZERO) => {
                     tracing::warn!(
-                        "no answer from the API server {url}: {reason}; what is programmed stays; trying again"
+                        "the API server {url} is of no use: {reason}; what is programmed stays; trying again"
                     );
                 }
                 Some(since) => {
                     tracing::warn!(
-                        "still no answer from the API server {url} after {} s: {reason}",
+                        "the API server {url} is of no use for {} s now: {reason}",
                         since.as_secs()
                     );
                 }
@@ -114,6 +114,15 @@ impl Shared {
                 }
             }
         }
+    }
+}
+
+/// Why there was no answer; what the client calls it says nothing.
+fn reason(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Service(error) => explain(&**error),
+        kube::Error::HyperError(error) => explain(error),
+        other => explain(other),
     }
 }
 

@@ -75,7 +75,7 @@ mod tests {
     /// What comes of batches that come some seconds apart, and when.
     async fn waited(batches: Vec<(u64, Batch)>) -> (Result<Input, Failure>, Duration) {
         let (sender, receiver) = mpsc::channel(1);
-        let (_interfaces, interfaces) = watch::channel(Interfaces::default());
+        let (addresses, interfaces) = watch::channel(Interfaces::default());
         let this = ThisNode::new(
             "n1".into(),
             config::defaults().effective,
@@ -85,6 +85,8 @@ mod tests {
         let mut feed = Feed::new(receiver, interfaces, this);
         let start = Instant::now();
         let sending = tokio::spawn(async move {
+            // News of the interfaces are none before there is anything else.
+            addresses.send_replace(Interfaces::default());
             for (seconds, batch) in batches {
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
                 let _ = sender.send(batch).await;

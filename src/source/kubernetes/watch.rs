@@ -6,7 +6,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
@@ -56,14 +56,10 @@ impl Watch {
     async fn follow<T: Watched>(&mut self, api: Api<Slim<T>>, config: watcher::Config) -> Ended {
         let is_streaming = config.initial_list_strategy == InitialListStrategy::StreamingList;
         let mut events = pin!(watcher(api, config));
-        let mut has_list = false;
         while let Some(event) = events.next().await {
             match event {
-                Ok(event) => {
-                    has_list |= matches!(event, Event::InitDone);
-                    self.absorb(event, T::KIND);
-                }
-                Err(error) if is_streaming && !has_list && is_refusal(&error) => return Ended::NoStreaming,
+                Ok(event) => self.absorb(event, T::KIND),
+                Err(error) if is_streaming && is_refusal(&error) => return Ended::NoStreaming,
                 Err(error) => {
                     let pause = self.complain::<T>(&error);
                     tokio::time::sleep(pause).await;
@@ -109,7 +105,7 @@ impl Watch {
     /// Says what the server refuses, once; that it cannot be reached is said elsewhere, for all kinds together.
     /// How long to wait.
     fn complain<T: Watched>(&mut self, error: &watcher::Error) -> Duration {
-        let pause = self.backoff.pause();
+        let pause = self.backoff.pause(Instant::now());
         let Some((code, message)) = refusal(error) else {
             tracing::debug!("watching {}: {}", T::PLURAL, explain(error));
             return pause;

@@ -10,6 +10,8 @@ use kube_verdict_table::objects::{EndpointSlice, Kind, Metadata, Node, Object, S
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 
+use super::backoff::chance;
+
 /// A kind that the API knows.
 pub(super) trait Watched: Clone + Debug + DeserializeOwned + Send + 'static {
     const KIND: Kind;
@@ -93,6 +95,11 @@ impl<T: Watched> kube::Resource for Slim<T> {
     }
 }
 
+/// For how many seconds a watch is asked for: by chance, so that not all nodes begin a new one together.
+const SHORTEST: u32 = 230;
+/// kube refuses 295 and more.
+const LONGEST: u32 = 290;
+
 /// What of a kind is asked for (reference §1.1).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selectors {
@@ -119,6 +126,7 @@ impl Selectors {
         watcher::Config {
             label_selector: self.labels.map(str::to_owned),
             field_selector: self.fields.clone(),
+            timeout: Some(SHORTEST + (chance() * f64::from(LONGEST - SHORTEST)) as u32),
             ..watcher::Config::default()
         }
     }
