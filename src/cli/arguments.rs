@@ -82,6 +82,11 @@ pub(super) struct Sources {
     /// cluster
     #[arg(long, value_name = "DIR", global = true, display_order = 100)]
     manifests: Option<PathBuf>,
+    /// Serve the Services of a cluster whose label service.kubernetes.io/service-proxy-name is this, beside
+    /// kube-proxy, which serves those without it [default: those without it]
+    #[arg(long, value_name = "NAME", global = true, display_order = 1, conflicts_with = "manifests")]
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    service_proxy_name: Option<String>,
     #[command(flatten)]
     flags: ProxyFlags,
 }
@@ -167,6 +172,7 @@ impl Sources {
     pub(super) fn flags(&self) -> Flags {
         let mut flags = self.flags.0.clone();
         flags.standalone = self.manifests.is_some();
+        flags.service_proxy_name.clone_from(&self.service_proxy_name);
         flags
     }
 

@@ -30,6 +30,7 @@ use crate::node::{self, Reliance, ThisNode};
 use crate::predecessor::Takeover;
 use crate::reconcile::{Ended, Pace, Reconciler, run as reconcile};
 use crate::serve::{self, Complaint, Pages};
+use crate::source::kubernetes::Part;
 use crate::source::manifests::{Directory, follow};
 use crate::source::{Source, kubernetes};
 use crate::{client, host, memory};
@@ -74,7 +75,8 @@ async fn serve(
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from the API server {}", access.url);
             let events = Events::to(access.client.clone(), &name, &outside);
-            let watches = kubernetes::follow(&access.client, &name, &outside);
+            let part = Part { node_name: name.clone(), proxy_name: effective.service_proxy_name.clone() };
+            let watches = kubernetes::follow(&access.client, &part, &outside);
             let node = (name, Reliance::Required);
             let in_sync = "the kernel is as the API says";
             Life { netlink, loaded, node, outside, events, in_sync }.live(watches, stop).await
@@ -104,8 +106,9 @@ impl Life {
         if let Some(read_only) = host::prepare(&effective)?.read_only {
             events.warn(&events::node(&name), "readOnlySysFS", "StartKubeProxy", read_only.to_string());
         }
-        // Beside manifests kube-proxy may run on purpose; of a cluster we are the proxy.
-        let takeover = if reliance == Reliance::Required { Takeover::new() } else { Takeover::never() };
+        // Beside manifests, and with Services of our own name, kube-proxy may run on purpose; else we are the proxy.
+        let is_alone = reliance == Reliance::Required && effective.service_proxy_name.is_none();
+        let takeover = if is_alone { Takeover::new() } else { Takeover::never() };
         let options = Options { masquerade_mark: effective.masquerade_mark };
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
