@@ -58,7 +58,7 @@ fetch_lists() {
 	sources bullseye bookworm bookworm-backports trixie trixie-backports > "$apt/sources"
 	: > "$apt/status"
 	cat > "$apt/conf" <<-CONF
-		Dir::Etc::sourcelist "$apt/sources"; Dir::Etc::sourceparts "-"; Dir::Etc::preferencesparts "-";
+		Dir::Etc::sourcelist "$apt/sources"; Dir::Etc::sourceparts "/dev/null"; Dir::Etc::preferencesparts "/dev/null";
 		Dir::State::lists "$apt/lists"; Dir::State::status "$apt/status"; Dir::Cache "$apt/cache";
 		APT::Architecture "amd64"; APT::Sandbox::User "root"; Acquire::Languages "none"; Acquire::Retries "3";
 		APT::Update::Post-Invoke ""; APT::Update::Post-Invoke-Success "";
@@ -86,7 +86,7 @@ if ! qemu_is_good; then
 	if [ "${VERSION_CODENAME:-}" = bookworm ]; then
 		fetch_lists
 		sources bookworm bookworm-backports > "$apt/qemu"
-		from=(-o Dir::Etc::sourcelist="$apt/qemu" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$apt/lists")
+		from=(-o Dir::Etc::sourcelist="$apt/qemu" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$apt/lists")
 		# Those that are installed must go along: they belong together.
 		mapfile -t packages < <(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' qemu-utils 2>/dev/null |
 			sed -n 's/^ii //p')

@@ -10,7 +10,7 @@
 # Its status: the program's own; 250 out of time (-t, 300), 251 the machine stopped without one, 252 QEMU failed.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
-limit=300 memory=1024 binaries=() environment=()
+limit=300 binaries=() environment=()
 while getopts b:e:t: option; do
 	case $option in
 	b) binaries+=("$OPTARG") ;;
@@ -60,6 +60,8 @@ chmod 755 "$work/root/job/run"
 	(cd "$work/root" && find . -mindepth 1 -print0 | cpio --null --create --format=newc --quiet --owner=0:0)
 } > "$work/initramfs"
 touch "$work"/{console,output,status}
+# The archive is in memory twice while it is unpacked.
+memory=$((768 + 2 * $(stat -c %s "$work/initramfs") / 1048576))
 line() { echo "-chardev file,id=$1,path=$work/$1 -device isa-serial,chardev=$1"; }
 # Copying by `rep movsb`, which kernels choose if they are told that it is fast, is slow in an emulated machine.
 # shellcheck disable=SC2046

@@ -1,5 +1,6 @@
 //! The family's number, which the kernel chooses: CTRL_CMD_GETFAMILY of generic netlink's own family
-//! (linux/genetlink.h). If it does not have the family yet, the question has it load the module.
+//! (linux/genetlink.h). If it does not have the family yet, the question has it load the module, where ip_vs bears the
+//! family's name as an alias: not in 5.10, but in 6.1.
 
 use netlink_packet_core::{DefaultNla, NlasIterator};
 

@@ -74,7 +74,7 @@ pub struct Ipvs {
 }
 
 impl Ipvs {
-    /// Finds IPVS. The kernel loads its module if it may.
+    /// Finds IPVS. The kernel loads its module if it may; Linux 5.10 does not, 6.1 does.
     pub fn open() -> Result<Ipvs, Error> {
         let mut socket = Socket::new(NETLINK_GENERIC)?;
         socket.bind_auto()?;
