@@ -43,7 +43,7 @@ pub enum Established {
     Ended,
 }
 
-/// Removes what nothing needs, and says what has to wait for what.
+/// Removes what nothing needs, and says what has to wait for what. What failed is tried again by who waits.
 pub fn retire(established: Established, report: &mut Report) -> Option<Wait> {
     let mut removed = BTreeSet::new();
     if established == Established::Spared
@@ -60,7 +60,7 @@ pub fn retire(established: Established, report: &mut Report) -> Option<Wait> {
         }
         Err(why) => {
             report.failed("what kube-proxy left in IPVS", why);
-            None
+            Some(Wait::new(removed))
         }
     }
 }
