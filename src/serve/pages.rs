@@ -16,9 +16,9 @@ use super::metrics::CONTENT_TYPE;
 pub struct Pages {
     /// the answer of `/configz`: JSON
     pub configz: String,
-    /// `/flagz`, if it is to be there: command line flags and their values
-    pub flagz: Option<String>,
-    /// whether `/statusz` is there
+    /// `/flagz`: command line flags and their values; None: not served
+    pub flagz: Option<Vec<(String, String)>>,
+    /// whether `/statusz` is served
     pub statusz: bool,
     /// when the process began
     pub started: SystemTime,
@@ -50,7 +50,7 @@ impl Respond for MetricsServer {
             "/proxyMode" => Answer::text(200, "nftables".into()),
             "/configz" => Answer::json(200, self.pages.configz.clone()),
             "/flagz" => match &self.pages.flagz {
-                Some(flagz) => Answer::text(200, flagz.clone()),
+                Some(flags) => Answer::text(200, flagz(flags)),
                 None => Answer::not_found(),
             },
             "/statusz" if self.pages.statusz => Answer::text(200, statusz(&self.pages, SystemTime::now())),
@@ -66,15 +66,28 @@ fn exposition(text: prometheus::Result<String>) -> Answer {
     }
 }
 
+/// A flag a line, below what components say above pages that are for people.
+fn flagz(flags: &[(String, String)]) -> String {
+    let lines = flags.iter().map(|(name, value)| format!("{name}={value}\n"));
+    heading("flagz") + &lines.collect::<String>()
+}
+
+fn heading(page: &str) -> String {
+    format!(
+        "\nkube-proxy {page}\nWarning: This endpoint is not meant to be machine parseable, has no formatting \
+         compatibility guarantees and is for debugging purposes only.\n"
+    )
+}
+
 /// As components write it for people.
 fn statusz(pages: &Pages, now: SystemTime) -> String {
     let up = uptime(now.duration_since(pages.started).unwrap_or_default());
     let started = Timestamp::try_from(pages.started).unwrap_or_default().strftime("%a %b %e %H:%M:%S UTC %Y");
     let version = env!("CARGO_PKG_VERSION");
     let flagz = if pages.flagz.is_some() { "/flagz " } else { "" };
-    format!(
-        "\nkube-proxy statusz\nWarning: This endpoint is not meant to be machine parseable, has no formatting \
-         compatibility guarantees and is for debugging purposes only.\n\n\
+    heading("statusz")
+        + &format!(
+        "\n\
          Started: {started}\nUp: {up}\nBinary version: kube-verdict {version}\n\
          Paths: /configz {flagz}/healthz /metrics /metrics/slis /proxyMode /statusz\n"
     )
@@ -130,7 +143,7 @@ mod tests {
 
     fn server() -> MetricsServer {
         let (_, readings) = super::super::monitor(&config::defaults().effective, "n1", false).unwrap();
-        let flagz = Some("v=3\n".into());
+        let flagz = Some(vec![("config".to_owned(), "/etc/x".to_owned())]);
         let pages = Pages { configz: "{}".into(), flagz, statusz: true, started: SystemTime::UNIX_EPOCH };
         MetricsServer::new(readings, pages).unwrap()
     }
