@@ -111,7 +111,7 @@ impl Life {
             statusz: effective.statusz,
             started: SystemTime::now(),
         };
-        let mut serving = serve::start(&outside, &effective.serving, &name, readings, pages, None)?;
+        let mut serving = serve::start(&outside, &effective.serving, &name, readings, pages, |_| {})?;
         let cleaner = Cleaner::start(conntrack::Netlink::default(), move |round| observed.observe(round))?;
         // What ends a life before its news do: an order, or a reason to start anew.
         let mut ending = std::pin::pin!(async {
