@@ -211,7 +211,7 @@ fn a_configuration_that_cannot_be_used_is_named_with_its_line() {
     for (text, said) in [
         (format!("{header}mode: [\n"), "config.yaml:3:"),
         (format!("{header}nftables:\n  masqueradeBit: many\n"), "config.yaml:4:18: nftables.masqueradeBit"),
-        (format!("{header}nftables:\n  masqueradeBit: 40\n"), "nftables.masqueradeBit (line 4): 40 is not"),
+        (format!("{header}iptables:\n  masqueradeBit: 40\n"), "iptables.masqueradeBit (line 4): 40 is not"),
         ("apiVersion: v1\nkind: ConfigMap\n".to_owned(), "config.yaml:2:7: kind is \"ConfigMap\""),
         (String::new(), "the file is empty"),
     ] {
@@ -379,7 +379,7 @@ fn the_daemon_stops_well_and_leaves_the_rules_which_the_next_one_finds_as_they_s
 
         let mut daemon = Daemon::start(&mut examples("--logging-format json"));
         let line: Value = serde_json::from_str(&daemon.says(READY)).unwrap();
-        assert_eq!(line["fields"]["operations"], 0, "{line}");
+        assert_eq!(line["operations"], 0, "{line}");
         assert_eq!(daemon.ends_by(Signal::SIGINT), Some(0));
         assert_eq!(nft("list ruleset"), listing);
     });

@@ -5,6 +5,7 @@
 
 mod changes;
 mod cluster;
+mod conntrack;
 mod daemon;
 mod datapath;
 mod floor;
@@ -41,6 +42,9 @@ struct Arguments {
     /// Measure with a real API server instead, next to the real kube-proxy (built first if need be)
     #[arg(long)]
     cluster: bool,
+    /// Measure the clean-up of UDP flows with so many flows of others in conntrack, and nothing else
+    #[arg(long)]
+    conntrack: Option<u32>,
     /// The daemon; built beside this program unless named
     #[arg(long)]
     daemon: Option<PathBuf>,
@@ -63,6 +67,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("|---|---|---|---|");
     let Arguments { services, endpoints, changes, rate, .. } = &arguments;
     let (services, endpoints, changes, rate) = (*services, *endpoints, *changes, *rate);
+    if let Some(others) = arguments.conntrack {
+        return conntrack::measure(others, arguments.rounds, changes);
+    }
     if arguments.cluster {
         return cluster::measure(&binary, services, endpoints, changes.min(100));
     }

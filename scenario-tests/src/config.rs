@@ -92,6 +92,9 @@ impl Config {
             "kind": "KubeProxyConfiguration",
             "mode": "nftables",
             "nftables": { "masqueradeAll": self.masquerade_all },
+            // The maximum of conntrack entries is the machine's; in a namespace it cannot be set.
+            "conntrack": { "maxPerCore": 0 },
+            "oomScoreAdj": 0,
         });
         if let Some(bit) = self.masquerade_bit {
             file["nftables"]["masqueradeBit"] = bit.into();

@@ -12,7 +12,9 @@ use crate::probe::{next_port, source_towards};
 use crate::scenario::Scenario;
 
 /// How long an answer may take before it is taken for silence; it is there within a millisecond.
-const PATIENCE: Duration = Duration::from_millis(300);
+const SILENCE: Duration = Duration::from_millis(300);
+/// The same, where there must be one.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a flow may take to fare otherwise before a test fails; usually it is milliseconds.
 const CHANGING: Duration = Duration::from_secs(20);
 
@@ -45,7 +47,6 @@ impl Flow {
             let source = from.address(family).map_or_else(|| source_towards(to.ip()), Ok).expect("a route");
             let socket = UdpSocket::bind((source, next_port())).expect("a free port");
             socket.connect(to).expect("a route");
-            socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
             socket
         });
         Flow { socket, name: format!("{from:?} -> {to}") }
@@ -56,6 +57,11 @@ impl Flow {
     /// # Panics
     /// When it cannot be sent for another reason than the rules.
     pub fn ask(&self) -> Heard {
+        self.ask_for(SILENCE)
+    }
+
+    fn ask_for(&self, patience: Duration) -> Heard {
+        self.socket.set_read_timeout(Some(patience)).expect("a timeout");
         self.forget_the_past();
         if let Err(error) = self.socket.send(b"who are you?") {
             let by_rules = matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::PermissionDenied);
@@ -96,7 +102,7 @@ impl Flow {
     /// # Panics
     /// When it does not hear `expected`.
     pub fn hears(&self, expected: Heard) {
-        assert_eq!(self.ask(), expected, "{}", self.name);
+        assert_eq!(self.ask_for(PATIENCE), expected, "{}", self.name);
     }
 
     /// Late answers to earlier datagrams, and errors about them, are none to the next.

@@ -80,7 +80,7 @@ impl Arguments {
 pub(super) struct Sources {
     /// Directory of Service, EndpointSlice, Node and ServiceCIDR manifests (*.yaml, *.yml, *.json), in place of a
     /// cluster
-    #[arg(long, value_name = "DIR", global = true, display_order = 0)]
+    #[arg(long, value_name = "DIR", global = true, display_order = 100)]
     manifests: Option<PathBuf>,
     #[command(flatten)]
     flags: ProxyFlags,

@@ -1,7 +1,7 @@
 //! `kube-verdict`: the daemon, in the foreground.
 
 use super::arguments::Sources;
-use super::{Failure, kernel, logging, table};
+use super::{Failure, kernel, logging};
 use crate::config;
 use crate::daemon;
 use crate::source::manifests::Directory;
@@ -10,7 +10,7 @@ use crate::source::manifests::Directory;
 pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
     let loaded = config::load(&sources.flags()).inspect_err(|_| logging::for_daemon(&sources.logging()))?;
     logging::for_daemon(&loaded.logging);
-    table::log_messages(&loaded);
+    config::log(&loaded.messages);
     let manifests = sources.manifests().map(Directory::open).transpose()?;
-    daemon::run(manifests, kernel::open()?, loaded.effective)
+    daemon::run(manifests, kernel::open()?, loaded)
 }

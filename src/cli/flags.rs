@@ -17,7 +17,7 @@ const EVERYWHERE: [&str; 5] = ["config", "hostname-override", "v", "vmodule", "l
 
 impl Args for ProxyFlags {
     fn augment_args(command: Command) -> Command {
-        command.args(flags::all().iter().enumerate().map(|(index, flag)| argument(flag, index + 1)))
+        command.args(flags::all().iter().enumerate().map(|(index, flag)| argument(flag, index + 101)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -157,7 +157,8 @@ mod tests {
             loaded(&["--nodeport-addresses=10.0.0.0/8,fd00::/8", "--nodeport-addresses", "localhost"]);
         assert_eq!(loaded.unwrap().effective.node_port_addresses.len(), 3);
         let flags = flags(&["--pod-bridge-interface=my_bridge", "--kubeconfig", "/a_b"]).unwrap();
-        assert!(flags.flagz().contains("pod-bridge-interface=my_bridge\n"), "{}", flags.flagz());
-        assert!(flags.flagz().contains("kubeconfig=/a_b\n"));
+        for (name, value) in [("pod-bridge-interface", "my_bridge"), ("kubeconfig", "/a_b")] {
+            assert!(flags.flagz().contains(&(name.into(), value.into())), "{:?}", flags.flagz());
+        }
     }
 }

@@ -2,14 +2,14 @@
 //! §10.1). kube-proxy asks the API server for its Node before; nothing that is set here depends on it.
 
 use super::arguments::Sources;
-use super::{Failure, logging, table};
+use super::{Failure, logging};
 use crate::{config, host};
 
 /// Sets the host up, and leaves.
 pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
     let loaded = config::load(&sources.flags()).inspect_err(|_| logging::for_daemon(&sources.logging()))?;
     logging::for_daemon(&loaded.logging);
-    table::log_messages(&loaded);
+    config::log(&loaded.messages);
     let outcome = host::prepare(&loaded.effective)?;
     tracing::info!(
         changes = outcome.changes.len(),

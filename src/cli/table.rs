@@ -8,7 +8,7 @@ use kube_verdict_table::objects::ObjectEvent;
 use super::Failure;
 use super::arguments::Sources;
 use crate::client;
-use crate::config::{self, Effective, Loaded, Message};
+use crate::config::{self, Effective};
 use crate::node::{Interfaces, Reliance, ThisNode, name};
 use crate::source::manifests::Directory;
 use crate::source::{Batch, Problem, kubernetes};
@@ -16,18 +16,8 @@ use crate::source::{Batch, Problem, kubernetes};
 /// Loads the configuration and says what is to be said about it.
 pub(super) fn configuration(sources: &Sources) -> Result<Effective, Failure> {
     let loaded = config::load(&sources.flags())?;
-    log_messages(&loaded);
+    config::log(&loaded.messages);
     Ok(loaded.effective)
-}
-
-/// Writes what a configuration has to say to the log.
-pub(super) fn log_messages(loaded: &Loaded) {
-    for message in &loaded.messages {
-        match message {
-            Message::Info(text) => tracing::info!("{text}"),
-            Message::Warning(text) => tracing::warn!("{text}"),
-        }
-    }
 }
 
 /// The table, built from everything that is there.

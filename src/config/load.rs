@@ -27,7 +27,7 @@ pub struct Loaded {
     /// the same settings as kube-proxy writes them, for `/configz`
     pub configuration: Configuration,
     /// every flag and its value, for `/flagz`
-    pub flagz: String,
+    pub flagz: Vec<(String, String)>,
     /// the file that was read, to be [watched](super::changed)
     pub source: Option<Source>,
 }
@@ -48,6 +48,16 @@ pub enum Message {
     Info(String),
     /// probably not what was meant
     Warning(String),
+}
+
+/// Writes to the log what a configuration has to say.
+pub fn log(messages: &[Message]) {
+    for message in messages {
+        match message {
+            Message::Info(text) => tracing::info!("{text}"),
+            Message::Warning(text) => tracing::warn!("{text}"),
+        }
+    }
 }
 
 /// Reads the configuration file, if there is one, and applies the flags.

@@ -15,6 +15,7 @@ mod entry;
 mod filter;
 mod inbox;
 mod netlink;
+mod observed;
 mod targets;
 mod writer;
 
@@ -23,4 +24,5 @@ pub use cleaner::Cleaner;
 pub use entry::{Entry, Tuple};
 pub use filter::Filter;
 pub use netlink::Netlink;
+pub use observed::Observed;
 pub use targets::Targets;

@@ -3,10 +3,12 @@
 //! The loop has a thread of its own, on which nothing else runs: it waits for news, or for the kernel, never for
 //! both. Whatever speaks to the outside, watches and servers, runs on a second, small runtime ([`outside`]).
 //!
-//! In order: the way to the objects is opened, and a configuration that can never work ends the process; then
-//! everything is read ([`first`]); then the kernel is made equal to it; from there on the loop follows the news.
-//! It ends at once when it is told to, and the rules stay.
+//! In order: the host is set up as the configuration asks; the way to the objects is opened, and a configuration
+//! that can never work ends the process; then everything is read ([`first`]); then the kernel is made equal to
+//! it; from there on the loop follows the news. It ends at once when it is told to, or when the configuration
+//! file says something else, and the rules stay.
 
+mod complaints;
 mod first;
 mod outside;
 mod stop;
@@ -14,41 +16,46 @@ mod stop;
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use kube_verdict_nftables::{Netlink, Nftables, Options};
 use kube_verdict_table::ServiceTable;
 use tokio::runtime::Handle;
 
-use crate::config::Effective;
+use crate::config::{self, Loaded};
+use crate::conntrack::{self, Cleaner};
 use crate::events::{self, Events};
 use crate::feed::Feed;
 use crate::node::{self, Reliance, ThisNode};
 use crate::reconcile::{Ended, Pace, Reconciler, run as reconcile};
+use crate::serve::{self, Pages};
 use crate::source::manifests::{Directory, follow};
 use crate::source::{Source, kubernetes};
-use crate::{client, memory};
+use crate::{client, host, memory};
 
 /// Why the daemon ended, in words that are enough by themselves.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// Runs until it is told to stop, or cannot go on. Without a directory of manifests objects come from the API
 /// server that `clientConnection` leads to.
-pub fn run(manifests: Option<Directory>, netlink: Netlink, effective: Effective) -> Result<(), Failure> {
+pub fn run(manifests: Option<Directory>, netlink: Netlink, loaded: Loaded) -> Result<(), Failure> {
+    host::prepare(&loaded.effective)?;
     let outside = outside::start()?;
     let inside = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = inside.block_on(serve(manifests, netlink, effective, outside.handle().clone()));
+    let result = inside.block_on(serve(manifests, netlink, loaded, outside.handle().clone()));
     // Whoever still speaks to somebody is not waited for.
     outside.shutdown_background();
     result
 }
 
+/// Until it is told to stop, or the configuration file says something else.
 async fn serve(
     manifests: Option<Directory>,
     netlink: Netlink,
-    effective: Effective,
+    loaded: Loaded,
     outside: Handle,
 ) -> Result<(), Failure> {
+    let effective = loaded.effective.clone();
     let stop = std::pin::pin!(stop::requested()?);
     match manifests {
         Some(directory) => {
@@ -57,7 +64,7 @@ async fn serve(
             let (_follower, batches) = follow(directory)?;
             let node = (name, Reliance::Optional);
             let (events, in_sync) = (Events::none(), "the kernel is as the manifests say");
-            Life { netlink, effective, node, events, in_sync }.live(batches, stop).await
+            Life { netlink, loaded, node, outside, events, in_sync }.live(batches, stop).await
         }
         None => {
             let access = {
@@ -70,7 +77,7 @@ async fn serve(
             let watches = kubernetes::follow(&access.client, &name, &outside);
             let node = (name, Reliance::Required);
             let in_sync = "the kernel is as the API says";
-            Life { netlink, effective, node, events, in_sync }.live(watches, stop).await
+            Life { netlink, loaded, node, outside, events, in_sync }.live(watches, stop).await
         }
     }
 }
@@ -78,8 +85,9 @@ async fn serve(
 /// What a life of the loop needs, whatever the source.
 struct Life {
     netlink: Netlink,
-    effective: Effective,
+    loaded: Loaded,
     node: (String, Reliance),
+    outside: Handle,
     events: Events,
     /// what is logged after the first sync
     in_sync: &'static str,
@@ -89,26 +97,54 @@ impl Life {
     async fn live<S: Source>(
         self,
         source: S,
-        mut stop: Pin<&mut impl Future<Output = ()>>,
+        stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), Failure> {
-        let Life { netlink, effective, node: (name, reliance), events, in_sync } = self;
+        let Life { netlink, loaded, node: (name, reliance), outside, events, in_sync } = self;
+        let Loaded { effective, configuration, flagz, source: file, .. } = loaded;
         let options = Options { masquerade_mark: effective.masquerade_mark };
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
+
+        let (monitor, readings) = serve::monitor(&effective, &name, reliance == Reliance::Required)?;
+        let pages = Pages {
+            configz: configuration.configz().to_string(),
+            flagz: effective.flagz.then_some(flagz),
+            statusz: effective.statusz,
+            started: SystemTime::now(),
+        };
+        let complaints = complaints::to(&events, &outside);
+        let mut serving = serve::start(&outside, &effective.serving, &name, readings, pages, complaints)?;
+        let cleaner = Cleaner::start(conntrack::Netlink::default(), |_| {})?;
+        let this_node = events::node(&name);
+        // What ends a life before its news do: an order, or a reason to start anew.
+        let mut ending = std::pin::pin!(async {
+            tokio::select! {
+                () = stop => Ok(()),
+                unavailable = serving.failed() => {
+                    let (reason, message) = (unavailable.purpose.reason(), unavailable.to_string());
+                    events.warn(&this_node, reason, "StartKubeProxy", message);
+                    events.settle().await;
+                    Err(Failure::from(unavailable))
+                }
+                changed = config::changed(file.as_ref()) => Err(changed.into()),
+            }
+        });
+
         let interfaces = node::follow()?;
         let this = ThisNode::new(name, effective, interfaces.borrow().clone(), reliance);
         let mut feed = Feed::new(source, interfaces, this);
         let first = tokio::select! {
-            () = &mut stop => return Ok(()),
+            ended = &mut ending => return ended,
             first = first::input(&mut feed) => first?,
         };
         let started = concat!("kube-verdict ", env!("CARGO_PKG_VERSION"));
-        events.say(&events::node(feed.node().name()), "Starting", "StartKubeProxy", started);
+        events.say(&this_node, "Starting", "StartKubeProxy", started);
+        config::log(&feed.node().suspicious(host::is_dual_stack())?);
         let fixed = feed.node().fixed()?;
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
         let backend = Nftables::new(netlink, options);
-        let mut reconciler = Reconciler::new(table, backend, (), sync_period, Instant::now());
+        let mut reconciler = Reconciler::new(table, backend, (monitor, cleaner), sync_period, Instant::now());
         let start = Instant::now();
         if let Some(report) = reconciler.start(first, start) {
             tracing::info!(
@@ -119,8 +155,11 @@ impl Life {
             );
         }
         memory::give_back();
+        let mut ended = Ok(());
+        let stop = async { ended = ending.await };
         match reconcile(&mut reconciler, &mut feed, pace, stop).await {
             Ended::Stopped => {
+                ended.map_err(|failure| format!("{failure}; the rules stay"))?;
                 tracing::info!("stopped; the rules stay (`kube-verdict cleanup` removes them)");
                 Ok(())
             }

@@ -18,6 +18,8 @@ const BUCKETS: &str = "/sys/module/nf_conntrack/parameters/hashsize";
 /// No more entries than these on account of the number of CPUs: 300 MiB of kernel memory.
 const MOST: u64 = 1_048_576;
 
+const MODULE: &str = "; if the kernel module nf_conntrack is not loaded, load it";
+
 /// A setting that cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -137,7 +139,11 @@ pub(super) fn apply(
         let file = format!("/proc/sys/net/netfilter/{}", setting.name);
         let failed = |file: &str, value| {
             let (file, field, hint) = (file.to_owned(), setting.field, hint(setting));
-            move |source| HostError { file, value, field, hint, source }
+            move |source: std::io::Error| {
+                let is_missing = source.kind() == ErrorKind::NotFound;
+                let hint = if is_missing { MODULE } else { hint };
+                HostError { file, value, field, hint, source }
+            }
         };
         let current = tree.number(&file).map_err(failed(&file, setting.value))?;
         let is_good = if setting.is_least { current >= setting.value } else { current == setting.value };

@@ -8,7 +8,7 @@ use kube_verdict_table::objects::{Kind, Node, Object, ObjectEvent};
 use kube_verdict_table::{Cidr, Family, NodePortEntry, NodeState, PerFamily, Settings};
 
 use super::interfaces::Interfaces;
-use crate::config::{DetectLocal, Effective};
+use crate::config::{self, ConfigError, DetectLocal, Effective, Families, Message};
 
 /// What a detector needs and nobody said.
 #[derive(Debug, thiserror::Error)]
@@ -192,6 +192,26 @@ impl ThisNode {
         }
     }
 
+    /// What is to be said of the configuration on a host with IPv4 only, or with both families. Needs the Node
+    /// object, if there is one.
+    pub fn suspicious(&self, is_dual: bool) -> Result<Vec<Message>, ConfigError> {
+        let families = Families { primary: self.primary_family(), is_dual };
+        config::suspicious(&self.config, families, &self.pod_cidrs())
+    }
+
+    /// The family of `bindAddress`, else of the Node object's first IP, else the one that the interfaces have an
+    /// address of, and IPv4 if in doubt (reference §1.5).
+    fn primary_family(&self) -> Family {
+        let first = self.object.as_ref().and_then(|node| node.ips().first().copied());
+        match self.config.bind_address.or(first) {
+            Some(ip) => Family::of(ip),
+            None if self.interfaces.primary(Family::V4).is_none() => {
+                self.interfaces.primary(Family::V6).map_or(Family::V4, Family::of)
+            }
+            None => Family::V4,
+        }
+    }
+
     /// The node's IP of each family. A Node object that names any speaks for both families.
     fn node_ips(&self) -> PerFamily<Option<IpAddr>> {
         let named = self.object.as_ref().map(Node::ips).filter(|ips| !ips.is_empty());
@@ -225,7 +245,6 @@ mod tests {
     use kube_verdict_table::NodePortAddresses;
 
     use super::*;
-    use crate::config;
     use crate::document::{self, Documents};
     use crate::node::interfaces::InterfaceAddress;
 
@@ -328,6 +347,16 @@ mod tests {
         assert_eq!(this.state().node_port_addresses.v6, NodePortAddresses::AnyLocal);
         this.set_interfaces(Interfaces::default());
         assert_eq!(this.state().node_port_addresses.v4, only(&[]));
+    }
+
+    #[test]
+    fn a_configuration_for_another_family_is_noticed() {
+        let mut six = this("clusterCIDR: 10.0.0.0/8\nnodePortAddresses: [10.0.0.0/8]\n");
+        assert!(six.suspicious(true).unwrap().is_empty());
+        six.observe(&[node("n1", "status: {addresses: [{type: InternalIP, address: \"fd00::5\"}]}\n")]);
+        assert_eq!(six.suspicious(true).unwrap().len(), 2, "nodePortAddresses and clusterCIDR");
+        assert!(six.suspicious(false).is_err());
+        assert!(this("bindAddress: \"fd00::5\"\nclusterCIDR: 10.0.0.0/8\n").suspicious(false).is_err());
     }
 
     #[test]

@@ -20,8 +20,10 @@ const PATHS: &str = "/configz /flagz /healthz /metrics /metrics/slis /proxyMode 
 pub struct Pages {
     /// the answer of `/configz`: JSON
     pub configz: String,
-    /// `/flagz`: command line flags and their values
-    pub flags: Vec<(String, String)>,
+    /// `/flagz`: command line flags and their values; None: not served
+    pub flagz: Option<Vec<(String, String)>>,
+    /// whether `/statusz` is served
+    pub statusz: bool,
     /// when the process began
     pub started: SystemTime,
 }
@@ -51,8 +53,13 @@ impl Respond for MetricsServer {
             // kube-proxy's word for what runs here.
             "/proxyMode" => Answer::text(200, "nftables".into()),
             "/configz" => Answer::json(200, self.pages.configz.clone()),
-            "/flagz" => Answer::text(200, flagz(&self.pages.flags)),
-            "/statusz" => Answer::text(200, statusz(self.pages.started, SystemTime::now())),
+            "/flagz" => match &self.pages.flagz {
+                Some(flags) => Answer::text(200, flagz(flags)),
+                None => Answer::not_found(),
+            },
+            "/statusz" if self.pages.statusz => {
+                Answer::text(200, statusz(self.pages.started, SystemTime::now()))
+            }
             _ => Answer::not_found(),
         }
     }
@@ -140,8 +147,8 @@ mod tests {
 
     fn server() -> MetricsServer {
         let (_, readings) = super::super::monitor(&config::defaults().effective, "n1", false).unwrap();
-        let flags = vec![("config".to_owned(), "/etc/x".to_owned())];
-        let pages = Pages { configz: "{}".into(), flags, started: SystemTime::UNIX_EPOCH };
+        let flagz = Some(vec![("config".to_owned(), "/etc/x".to_owned())]);
+        let pages = Pages { configz: "{}".into(), flagz, statusz: true, started: SystemTime::UNIX_EPOCH };
         MetricsServer::new(readings, pages).unwrap()
     }
 

@@ -5,6 +5,7 @@
 mod affinity;
 mod claims;
 mod cluster_ip;
+mod configuration;
 mod conntrack;
 mod established;
 mod external_ips;

@@ -55,13 +55,6 @@ pub fn all() -> &'static [Flag] {
     FLAGS
 }
 
-/// How `/flagz` begins.
-const FLAGZ_HEADER: &str = "
-kube-proxy flagz
-Warning: This endpoint is not meant to be machine parseable, has no formatting compatibility guarantees and is \
-for debugging purposes only.
-";
-
 impl Flags {
     /// Takes a flag that was given.
     ///
@@ -157,18 +150,16 @@ impl Flags {
             .collect()
     }
 
-    /// Every flag with its value, a line each, by name: the text that Kubernetes' components answer `/flagz` with
-    /// (apiserver, pkg/server/flagz), with the one of its separators that is easiest on the eyes.
-    pub fn flagz(&self) -> String {
+    /// Every flag with its value as Go's programs write it, by name: what `/flagz` shows.
+    pub fn flagz(&self) -> Vec<(String, String)> {
         let value = |flag: &Flag| {
             let given = self.given.iter().find(|(name, _)| *name == flag.name);
             let text = given.map_or(flag.default, |(_, text)| text.as_str());
             if flag.is_list() { format!("[{text}]") } else { text.to_owned() }
         };
-        let mut flags: Vec<&Flag> = FLAGS.iter().collect();
-        flags.sort_by_key(|flag| flag.name);
-        let lines = flags.into_iter().map(|flag| format!("{}={}\n", flag.name, value(flag)));
-        std::iter::once(FLAGZ_HEADER.to_owned()).chain(lines).collect()
+        let mut flags: Vec<_> = FLAGS.iter().map(|flag| (flag.name.to_owned(), value(flag))).collect();
+        flags.sort();
+        flags
     }
 
     fn client(&mut self) -> &mut ClientConnection {

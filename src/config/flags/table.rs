@@ -68,7 +68,12 @@ impl Group {
 impl Flag {
     /// What `--help` calls its value.
     pub fn placeholder(&self) -> &'static str {
-        self.set.placeholder()
+        match self.name {
+            "config" | "write-config-to" | "kubeconfig" => "FILE",
+            "master" => "URL",
+            "hostname-override" => "NAME",
+            _ => self.set.placeholder(),
+        }
     }
 
     /// Whether it may stand alone, without a value.

@@ -148,14 +148,16 @@ fn what_is_written_reads_back() {
 #[test]
 fn flagz_has_every_flag() {
     let flagz = of(&[("v", "3"), ("nodeport-addresses", "primary")]).flagz;
-    let lines: Vec<&str> = flagz.lines().collect();
-    let (header, lines) = lines.split_at(3);
-    assert_eq!(header[1], "kube-proxy flagz");
-    assert_eq!(lines.len(), crate::config::flags::all().len());
-    for line in ["v=3", "nodeport-addresses=[primary]", "ipvs-exclude-cidrs=[]", "conntrack-min=131072"] {
-        assert!(lines.contains(&line), "{line}: {flagz}");
+    assert_eq!(flagz.len(), crate::config::flags::all().len());
+    for (name, value) in [
+        ("v", "3"),
+        ("nodeport-addresses", "[primary]"),
+        ("ipvs-exclude-cidrs", "[]"),
+        ("conntrack-min", "131072"),
+    ] {
+        assert!(flagz.contains(&(name.into(), value.into())), "{name}: {flagz:?}");
     }
-    assert!(lines.iter().map(|line| line.split('=').next()).is_sorted(), "{flagz}");
+    assert!(flagz.is_sorted(), "{flagz:?}");
 }
 
 #[test]
@@ -164,4 +166,19 @@ fn defaults_of_durations_are_written_as_go_writes_them() {
         let duration: GoDuration = flag.default.parse().unwrap();
         assert_eq!(duration.to_string(), flag.default, "--{}", flag.name);
     }
+}
+
+/// `configz.json` is what kube-proxy 1.36.3 answered with this configuration and `-v=2`.
+#[test]
+fn configz_is_that_of_kube_proxy() {
+    let body = "mode: nftables\nhostnameOverride: n1\nclientConnection: {kubeconfig: /etc/kubeconfig}\n\
+        conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}\n";
+    let ours = with_file(body, &[("v", "2")]).unwrap().configuration.configz();
+    let mut theirs: serde_json::Value = serde_json::from_str(include_str!("configz.json")).unwrap();
+    let fields = &mut theirs["kubeproxy.config.k8s.io"];
+    // It forgets the periods of modes that were not chosen; and it waits a second where we do not wait.
+    fields["iptables"]["syncPeriod"] = "30s".into();
+    fields["ipvs"]["syncPeriod"] = "30s".into();
+    fields["nftables"]["minSyncPeriod"] = "0s".into();
+    assert_eq!(ours, theirs);
 }
