@@ -9,7 +9,7 @@ tag() { # IMAGE: the version that this suite asks for
 	sed -n "s|.*configs\[$1\] = .*\"\([v0-9.-]*\)\"}.*|\1|p" "$suite_source/test/utils/image/manifest.go"
 }
 
-image() { # NAME ROOT NAMES OPTION…
+make_image() { # NAME ROOT NAMES OPTION…
 	local name=$1 root=$2 names=$3
 	shift 3
 	tr ' ' '\n' <<<"$names" >"$images/$name.names"
@@ -46,7 +46,7 @@ agnhost_image() {
 	echo 'tries = 1' >"$root/etc/wgetrc"
 	mkdir -m 1777 "$root/uploads"
 	cp "$suite_source"/test/images/agnhost/porter/localhost.{crt,key} "$root/"
-	image agnhost "$root" "$registry/agnhost:$(tag Agnhost) $registry/glibc-dns-testing:$(tag GlibcDnsTesting)" \
+	make_image agnhost "$root" "$registry/agnhost:$(tag Agnhost) $registry/glibc-dns-testing:$(tag GlibcDnsTesting)" \
 		--entrypoint '["/agnhost"]' --cmd pause
 }
 
@@ -54,7 +54,7 @@ busybox_image() {
 	local root
 	root=$(mktemp -d)
 	shell_root "$root"
-	image busybox "$root" \
+	make_image busybox "$root" \
 		"$registry/busybox:$(tag BusyBox) registry.k8s.io/build-image/distroless-iptables:$(tag DistrolessIptables)" \
 		--cmd sh
 }
@@ -65,7 +65,7 @@ program_image() { # PROGRAM NAME
 	chmod 755 "$root"
 	mkdir -m 1777 "$root/tmp"
 	"$scripts/rootfs.sh" "$root" "$peers/$1=/$1"
-	image "$1" "$root" "$2" --entrypoint "[\"/$1\"]"
+	make_image "$1" "$root" "$2" --entrypoint "[\"/$1\"]"
 }
 
 # For the baseline and for taking over from: the program where kubeadm's DaemonSet looks for it, with the nft that
@@ -76,7 +76,7 @@ kube_proxy_image() {
 	chmod 755 "$root"
 	mkdir "$root/etc"
 	"$scripts/rootfs.sh" "$root" "$peers/kube-proxy=/usr/local/bin/kube-proxy" nft=/usr/sbin/nft
-	image kube-proxy "$root" localhost/kube-proxy:e2e --entrypoint '["/usr/local/bin/kube-proxy"]'
+	make_image kube-proxy "$root" localhost/kube-proxy:e2e --entrypoint '["/usr/local/bin/kube-proxy"]'
 }
 
 all_images() {

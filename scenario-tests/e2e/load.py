@@ -25,6 +25,7 @@ kept = connect(urls[0])
 kept.connect()
 kept.auto_open = 0  # its end is a failure, and not mended in silence
 asked = failed = broken = 0
+began = time.monotonic()
 while not os.path.exists(stop):
     url = urls[asked % len(urls)]
     asked += 1
@@ -33,7 +34,7 @@ while not os.path.exists(stop):
         failed += not ask(fresh, url)
     except OSError as error:
         failed += 1
-        print(f"{url.netloc}: {error}")
+        print(f"{time.monotonic() - began:7.3f} s  {url.netloc}: {error}")
     finally:
         fresh.close()
     try:

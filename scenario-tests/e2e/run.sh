@@ -23,6 +23,7 @@ done
 tidy_up() {
 	local status=$?
 	trap '' INT TERM
+	kill -KILL "$cluster" 2>/dev/null || true
 	all_off
 	remove_control_groups
 	[ ! -e "$state/sysctls" ] || sysctl -q -p "$state/sysctls" >/dev/null || true
@@ -30,14 +31,8 @@ tidy_up() {
 	exit "$status"
 }
 
-# In the background, because a signal that this script gets would otherwise wait for the end of it.
-run() {
-	"$@" <&0 &
-	wait "$!"
-}
-
 suite() {
-	run on cp ginkgo --procs="$procs" --focus="$focus" --skip="$skip" --timeout=2h --no-color --silence-skips \
+	on cp ginkgo --procs="$procs" --focus="$focus" --skip="$skip" --timeout=2h --no-color --silence-skips \
 		--json-report=report.json --output-dir="$logs" \
 		"$peers/e2e.test" -- --kubeconfig="$keys/admin.kubeconfig" --kubectl-path="$peers/kubectl" \
 		--provider=skeleton --num-nodes="$nodes" --disable-log-dump=true --report-dir="$logs" \
@@ -46,8 +41,33 @@ suite() {
 	"$here/results.py" "$logs/report.json"
 }
 
+cluster=      # the process of cluster()
+failures=0 # steps that went wrong
+cluster() { # COMMAND…
+	all_keys
+	control_plane
+	say "the control plane is ready"
+	for number in $(seq "$nodes"); do node "$number"; done
+	say "$nodes nodes are registered"
+	install_proxy "$proxy"
+	say "the service proxy is $proxy"
+	kubectl wait --for=condition=Ready node --all --timeout=120s >/dev/null
+	kubectl apply -f "$here/dns.yaml" >/dev/null
+	[ "$proxy" = none ] || kubectl -n kube-system rollout status deployment/coredns --timeout=120s >/dev/null
+	say "the cluster is ready"
+	if [ "$#" -gt 0 ]; then
+		"$@"
+		return
+	fi
+	[ "$proxy" = none ] || life
+	suite || failures=$((failures + 1))
+	return "$((failures > 0))"
+}
+
 main() {
 	[ "$(id -u)" -eq 0 ] || fail "it makes network namespaces and runs containers: run it as root"
+	exec 8>/run/lock/kube-verdict-e2e
+	flock --nonblock 8 || fail "there is a cluster on this machine already"
 	rm -rf "$logs"
 	mkdir -p "$logs"
 	all_programs
@@ -61,25 +81,10 @@ main() {
 	trap 'exit 143' TERM
 	commands
 	keep_sysctls
-	all_keys
-	control_plane
-	say "the control plane is ready"
-	for number in $(seq "$nodes"); do node "$number"; done
-	say "$nodes nodes are registered"
-	install_proxy "$proxy"
-	say "the service proxy is $proxy"
-	kubectl wait --for=condition=Ready node --all --timeout=120s >/dev/null
-	kubectl apply -f "$here/dns.yaml" >/dev/null
-	[ "$proxy" = none ] || kubectl -n kube-system rollout status deployment/coredns --timeout=120s >/dev/null
-	say "the cluster is ready"
-	if [ "$#" -gt 0 ]; then
-		run "$@"
-		return
-	fi
-	failures=0
-	[ "$proxy" = none ] || life
-	suite || failures=$((failures + 1))
-	return "$((failures > 0))"
+	# In the background, because a signal would otherwise wait for whatever runs at that moment.
+	cluster "$@" <&0 &
+	cluster=$!
+	wait "$cluster"
 }
 main "$@"
 exit

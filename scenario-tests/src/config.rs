@@ -29,6 +29,8 @@ pub struct Config {
     node_port_addresses: Vec<String>,
     masquerade_bit: Option<u8>,
     gates: Vec<(&'static str, bool)>,
+    sync_period: Option<&'static str>,
+    fields: Vec<(&'static str, Value)>,
 }
 
 impl Default for Config {
@@ -40,6 +42,8 @@ impl Default for Config {
             node_port_addresses: Vec::new(),
             masquerade_bit: None,
             gates: Vec::new(),
+            sync_period: None,
+            fields: Vec::new(),
         }
     }
 }
@@ -71,6 +75,20 @@ impl Config {
         self
     }
 
+    /// With another `nftables.syncPeriod`.
+    #[must_use]
+    pub fn sync_period(mut self, period: &'static str) -> Self {
+        self.sync_period = Some(period);
+        self
+    }
+
+    /// With any other field.
+    #[must_use]
+    pub fn field(mut self, name: &'static str, value: Value) -> Self {
+        self.fields.push((name, value));
+        self
+    }
+
     /// With nodePortAddresses, word for word.
     #[must_use]
     pub fn node_port_addresses(mut self, entries: &[&str]) -> Self {
@@ -98,6 +116,12 @@ impl Config {
         });
         if let Some(bit) = self.masquerade_bit {
             file["nftables"]["masqueradeBit"] = bit.into();
+        }
+        if let Some(period) = self.sync_period {
+            file["nftables"]["syncPeriod"] = period.into();
+        }
+        for (name, value) in &self.fields {
+            file[*name] = value.clone();
         }
         for (gate, on) in &self.gates {
             file["featureGates"][*gate] = (*on).into();

@@ -5,10 +5,10 @@
 //!
 //! In order: the host is set up as the configuration asks; the way to the objects is opened, and a configuration
 //! that can never work ends the process; then everything is read ([`first`]); then the kernel is made equal to
-//! it; from there on the loop follows the news. It ends at once when it is told to, or when the configuration
-//! file says something else, and the rules stay.
+//! it; then, in a cluster, what kube-proxy left goes ([`crate::predecessor`]); from there on the loop follows the
+//! news. It ends at once when it is told to, or when the configuration file says something else, and the rules
+//! stay.
 
-mod complaints;
 mod first;
 mod outside;
 mod stop;
@@ -27,8 +27,10 @@ use crate::conntrack::{self, Cleaner};
 use crate::events::{self, Events};
 use crate::feed::Feed;
 use crate::node::{self, Reliance, ThisNode};
+use crate::predecessor::Takeover;
 use crate::reconcile::{Ended, Pace, Reconciler, run as reconcile};
-use crate::serve::{self, Pages};
+use crate::serve::{self, Complaint, Pages};
+use crate::source::kubernetes::Part;
 use crate::source::manifests::{Directory, follow};
 use crate::source::{Source, kubernetes};
 use crate::{client, host, memory};
@@ -39,7 +41,6 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 /// Runs until it is told to stop, or cannot go on. Without a directory of manifests objects come from the API
 /// server that `clientConnection` leads to.
 pub fn run(manifests: Option<Directory>, netlink: Netlink, loaded: Loaded) -> Result<(), Failure> {
-    host::prepare(&loaded.effective)?;
     let outside = outside::start()?;
     let inside = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = inside.block_on(serve(manifests, netlink, loaded, outside.handle().clone()));
@@ -74,7 +75,8 @@ async fn serve(
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from the API server {}", access.url);
             let events = Events::to(access.client.clone(), &name, &outside);
-            let watches = kubernetes::follow(&access.client, &name, &outside);
+            let part = Part { node_name: name.clone(), proxy_name: effective.service_proxy_name.clone() };
+            let watches = kubernetes::follow(&access.client, &part, &outside);
             let node = (name, Reliance::Required);
             let in_sync = "the kernel is as the API says";
             Life { netlink, loaded, node, outside, events, in_sync }.live(watches, stop).await
@@ -101,28 +103,37 @@ impl Life {
     ) -> Result<(), Failure> {
         let Life { netlink, loaded, node: (name, reliance), outside, events, in_sync } = self;
         let Loaded { effective, configuration, flagz, source: file, .. } = loaded;
+        if let Some(read_only) = host::prepare(&effective)?.read_only {
+            events.warn(&events::node(&name), "readOnlySysFS", "StartKubeProxy", read_only.to_string());
+        }
+        // Beside manifests, and with Services of our own name, kube-proxy may run on purpose; else we are the proxy.
+        let is_alone = reliance == Reliance::Required && effective.service_proxy_name.is_none();
+        let takeover = if is_alone { Takeover::new() } else { Takeover::never() };
         let options = Options { masquerade_mark: effective.masquerade_mark };
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
 
         let (monitor, readings) = serve::monitor(&effective, &name, reliance == Reliance::Required)?;
+        let observed = conntrack::Observed::new(readings.metrics().registry())?;
         let pages = Pages {
             configz: configuration.configz().to_string(),
             flagz: effective.flagz.then_some(flagz),
             statusz: effective.statusz,
             started: SystemTime::now(),
         };
-        let complaints = complaints::to(&events, &outside);
-        let mut serving = serve::start(&outside, &effective.serving, &name, readings, pages, complaints)?;
-        let cleaner = Cleaner::start(conntrack::Netlink::default(), |_| {})?;
-        let this_node = events::node(&name);
+        let complaints = events.clone();
+        let complain = move |complaint: Complaint| {
+            let Complaint { object, reason, action, message } = complaint;
+            complaints.warn(&object, reason, action, message);
+        };
+        let mut serving = serve::start(&outside, &effective.serving, &name, readings, pages, complain)?;
+        let cleaner = Cleaner::start(conntrack::Netlink::default(), move |round| observed.observe(round))?;
         // What ends a life before its news do: an order, or a reason to start anew.
         let mut ending = std::pin::pin!(async {
             tokio::select! {
                 () = stop => Ok(()),
                 unavailable = serving.failed() => {
-                    let (reason, message) = (unavailable.purpose.reason(), unavailable.to_string());
-                    events.warn(&this_node, reason, "StartKubeProxy", message);
+                    // Its Event is on its way, and would end with the process.
                     events.settle().await;
                     Err(Failure::from(unavailable))
                 }
@@ -137,14 +148,15 @@ impl Life {
             ended = &mut ending => return ended,
             first = first::input(&mut feed) => first?,
         };
-        let started = concat!("kube-verdict ", env!("CARGO_PKG_VERSION"));
-        events.say(&this_node, "Starting", "StartKubeProxy", started);
         config::log(&feed.node().suspicious(host::is_dual_stack())?);
+        let started = concat!("kube-verdict ", env!("CARGO_PKG_VERSION"));
+        events.say(&events::node(feed.node().name()), "Starting", "StartKubeProxy", started);
         let fixed = feed.node().fixed()?;
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
         let backend = Nftables::new(netlink, options);
-        let mut reconciler = Reconciler::new(table, backend, (monitor, cleaner), sync_period, Instant::now());
+        let witness = (monitor, (cleaner, takeover));
+        let mut reconciler = Reconciler::new(table, backend, witness, sync_period, Instant::now());
         let start = Instant::now();
         if let Some(report) = reconciler.start(first, start) {
             tracing::info!(

@@ -56,11 +56,6 @@ impl Events {
         Events { sender: Some(sender) }
     }
 
-    /// Whether there is anybody to tell.
-    pub fn go_somewhere(&self) -> bool {
-        self.sender.is_some()
-    }
-
     /// Something that is as it should be.
     pub fn say(&self, object: &ObjectKey, reason: &str, action: &str, message: impl Into<String>) {
         self.put(EventType::Normal, object, reason, action, message.into());
@@ -144,6 +139,13 @@ mod tests {
         let service = reference(&key);
         assert_eq!((service.api_version.as_deref(), service.uid), (Some("v1"), None));
         assert_eq!(service.namespace.as_deref(), Some("default"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn last_words_are_not_waited_for_without_end() {
+        let (sender, _receiver) = mpsc::channel(1);
+        Events { sender: Some(sender) }.settle().await;
+        Events::none().settle().await;
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
-//! What should become an event on an object, so that its owner sees it (reference §13.2). Who reports events
-//! listens at the other end; without one the log has to do.
+//! What should become an event on an object, so that its owner sees it (reference §13.2). It is in the log as
+//! well.
+
+use std::sync::Arc;
 
 use kube_verdict_table::objects::ObjectKey;
-use tokio::sync::mpsc;
 
 /// A warning about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,5 +18,5 @@ pub struct Complaint {
     pub message: String,
 }
 
-/// Where complaints go. When nobody takes them fast enough they are dropped: each is in the log as well.
-pub type Complaints = mpsc::Sender<Complaint>;
+/// Where complaints go. Must not wait.
+pub type Complain = Arc<dyn Fn(Complaint) + Send + Sync>;

@@ -30,18 +30,21 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kube_verdict_table::objects::{Kind, ObjectKey};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::config;
 use crate::config::Effective;
-pub use complaint::{Complaint, Complaints};
+use complaint::Complain;
+pub use complaint::Complaint;
 pub use health::{FamilyFinding, Finding, Health};
 pub use metrics::{Build, Metrics};
 pub use moment::Moment;
 pub use monitor::Monitor;
 use node::Eligibility;
 use outbox::Outbox;
+use outlet::HardFail;
 pub use outlet::Purpose;
 pub use pages::Pages;
 
@@ -126,18 +129,24 @@ impl Serving {
     }
 }
 
-/// Starts the servers that the configuration asks for. `node` is this node's name, for messages.
+/// Starts the servers that the configuration asks for. `node` is this node's name, for messages; `complain` is
+/// told what the owner of an object should know, and must not wait.
 pub fn start(
     runtime: &Handle,
     config: &config::Serving,
     node: &str,
     readings: Readings,
     pages: Pages,
-    complaints: Option<Complaints>,
+    complain: impl Fn(Complaint) + Send + Sync + 'static,
 ) -> prometheus::Result<Serving> {
     files::allow_many();
     let (sender, unavailable) = mpsc::channel(1);
-    let hard_fail = config.hard_fail.then_some(sender);
+    let complain: Complain = Arc::new(complain);
+    let hard_fail = config.hard_fail.then(|| HardFail {
+        unavailable: sender,
+        node: ObjectKey { kind: Kind::Node, namespace: "".into(), name: node.into() },
+        complain: Arc::clone(&complain),
+    });
     if let Some(address) = config.healthz {
         let responder = Arc::new(proxy_health::ProxyHealth { readings: readings.clone() });
         runtime.spawn(outlet::run(Purpose::Health, address, responder, hard_fail.clone()));
@@ -146,6 +155,6 @@ pub fn start(
         let responder = Arc::new(pages::MetricsServer::new(readings.clone(), pages)?);
         runtime.spawn(outlet::run(Purpose::Metrics, address, responder, hard_fail));
     }
-    runtime.spawn(service_health::ServiceHealth::new(readings, node.to_owned(), complaints).run());
+    runtime.spawn(service_health::ServiceHealth::new(readings, node.to_owned(), complain).run());
     Ok(Serving { unavailable })
 }

@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube_verdict_table::objects::ObjectKey;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use super::complaint::{Complain, Complaint};
 use super::http::{Connections, Respond, serve};
 use super::{Unavailable, listen};
 
@@ -36,11 +38,31 @@ impl Purpose {
     }
 
     /// The reason of kube-proxy's event about it (reference §10.1).
-    pub fn reason(self) -> &'static str {
+    fn reason(self) -> &'static str {
         match self {
             Purpose::Health => "FailedToStartProxierHealthcheck",
             Purpose::Metrics => "FailedToStartMetricServer",
         }
+    }
+}
+
+/// What becomes of an address that cannot be had, where that is to end the process.
+#[derive(Clone)]
+pub(super) struct HardFail {
+    pub(super) unavailable: mpsc::Sender<Unavailable>,
+    pub(super) node: ObjectKey,
+    pub(super) complain: Complain,
+}
+
+impl HardFail {
+    async fn end(&self, unavailable: Unavailable) {
+        (self.complain)(Complaint {
+            object: self.node.clone(),
+            reason: unavailable.purpose.reason(),
+            action: "StartKubeProxy",
+            message: unavailable.to_string(),
+        });
+        let _ = self.unavailable.send(unavailable).await;
     }
 }
 
@@ -50,7 +72,7 @@ pub(super) async fn run(
     purpose: Purpose,
     address: SocketAddr,
     responder: Arc<impl Respond>,
-    hard_fail: Option<mpsc::Sender<Unavailable>>,
+    hard_fail: Option<HardFail>,
 ) {
     let connections = Connections::at_most(CONNECTIONS);
     let mut said = None;
@@ -66,8 +88,7 @@ pub(super) async fn run(
         };
         let unavailable = Unavailable { purpose, address, error };
         if let Some(hard_fail) = &hard_fail {
-            let _ = hard_fail.send(unavailable).await;
-            return;
+            return hard_fail.end(unavailable).await;
         }
         let message = unavailable.to_string();
         if said.as_ref() != Some(&message) {

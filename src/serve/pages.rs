@@ -1,7 +1,6 @@
 //! The metrics server (reference §14): metrics, and pages for people who want to know what runs here. No TLS and
 //! no authentication, as in kube-proxy; by default only this host can reach it.
 
-use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -11,9 +10,6 @@ use prometheus::{Opts, Registry, TextEncoder};
 use super::Readings;
 use super::http::{Answer, Respond};
 use super::metrics::CONTENT_TYPE;
-
-/// All paths, for `/statusz`.
-const PATHS: &str = "/configz /flagz /healthz /metrics /metrics/slis /proxyMode /statusz";
 
 /// What the pages say that does not change while the process lives.
 #[derive(Clone, Debug)]
@@ -57,9 +53,7 @@ impl Respond for MetricsServer {
                 Some(flags) => Answer::text(200, flagz(flags)),
                 None => Answer::not_found(),
             },
-            "/statusz" if self.pages.statusz => {
-                Answer::text(200, statusz(self.pages.started, SystemTime::now()))
-            }
+            "/statusz" if self.pages.statusz => Answer::text(200, statusz(&self.pages, SystemTime::now())),
             _ => Answer::not_found(),
         }
     }
@@ -72,29 +66,31 @@ fn exposition(text: prometheus::Result<String>) -> Answer {
     }
 }
 
-/// What components say above pages that are for people.
+/// A flag a line, below what components say above pages that are for people.
+fn flagz(flags: &[(String, String)]) -> String {
+    let lines = flags.iter().map(|(name, value)| format!("{name}={value}\n"));
+    heading("flagz") + &lines.collect::<String>()
+}
+
 fn heading(page: &str) -> String {
     format!(
-        "\nkube-verdict {page}\nWarning: This endpoint is not meant to be machine parseable, has no formatting \
+        "\nkube-proxy {page}\nWarning: This endpoint is not meant to be machine parseable, has no formatting \
          compatibility guarantees and is for debugging purposes only.\n"
     )
 }
 
-fn flagz(flags: &[(String, String)]) -> String {
-    let mut text = heading("flagz");
-    for (name, value) in flags {
-        let _ = writeln!(text, "{name}={value}");
-    }
-    text
-}
-
-fn statusz(started: SystemTime, now: SystemTime) -> String {
-    let mut text = heading("statusz");
-    let up = now.duration_since(started).unwrap_or_default();
-    let started = Timestamp::try_from(started).unwrap_or_default().strftime("%a %b %e %H:%M:%S UTC %Y");
-    let _ = writeln!(text, "\nStarted: {started}\nUp: {}", uptime(up));
-    let _ = writeln!(text, "Binary version: {}\nPaths: {PATHS}", env!("CARGO_PKG_VERSION"));
-    text
+/// As components write it for people.
+fn statusz(pages: &Pages, now: SystemTime) -> String {
+    let up = uptime(now.duration_since(pages.started).unwrap_or_default());
+    let started = Timestamp::try_from(pages.started).unwrap_or_default().strftime("%a %b %e %H:%M:%S UTC %Y");
+    let version = env!("CARGO_PKG_VERSION");
+    let flagz = if pages.flagz.is_some() { "/flagz " } else { "" };
+    heading("statusz")
+        + &format!(
+            "\n\
+         Started: {started}\nUp: {up}\nBinary version: kube-verdict {version}\n\
+         Paths: /configz {flagz}/healthz /metrics /metrics/slis /proxyMode /statusz\n"
+        )
 }
 
 /// `3 hr 04 min 05 sec`
@@ -152,32 +148,31 @@ mod tests {
         MetricsServer::new(readings, pages).unwrap()
     }
 
-    fn get(server: &MetricsServer, path: &str) -> Answer {
-        server.respond(path)
-    }
-
     #[test]
     fn every_path_of_statusz_is_there() {
-        let server = server();
-        for path in PATHS.split(' ') {
-            assert_eq!(get(&server, path).status, 200, "{path}");
+        let mut server = server();
+        let statusz = server.respond("/statusz").body;
+        let paths = statusz.lines().find_map(|line| line.strip_prefix("Paths: ")).unwrap();
+        for path in paths.split(' ') {
+            assert_eq!(server.respond(path).status, 200, "{path}");
         }
-        for path in ["/", "/debug/pprof/", "/metrics/", "/livez"] {
-            assert_eq!(get(&server, path).status, 404, "{path}");
+        server.pages = Pages { flagz: None, statusz: false, ..server.pages };
+        for path in ["/", "/debug/pprof/", "/metrics/", "/livez", "/flagz", "/statusz"] {
+            assert_eq!(server.respond(path).status, 404, "{path}");
         }
     }
 
     #[test]
     fn pages_say_what_they_should() {
         let server = server();
-        assert_eq!(get(&server, "/proxyMode"), Answer::text(200, "nftables".into()));
-        assert_eq!(get(&server, "/healthz").body, "ok");
-        assert!(get(&server, "/flagz").body.ends_with("purposes only.\nconfig=/etc/x\n"));
-        let slis = get(&server, "/metrics/slis");
-        assert!(slis.body.contains(
+        assert_eq!(server.respond("/proxyMode"), Answer::text(200, "nftables".into()));
+        assert_eq!(server.respond("/healthz").body, "ok");
+        assert!(server.respond("/flagz").body.ends_with("purposes only.\nconfig=/etc/x\n"));
+        let slis = server.respond("/metrics/slis").body;
+        assert!(slis.contains(
             "kubernetes_healthchecks_total{name=\"ping\",status=\"success\",type=\"healthz\"} 1\n"
         ));
-        let text = statusz(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_secs(93_784));
+        let text = statusz(&server.pages, SystemTime::UNIX_EPOCH + Duration::from_secs(93_784));
         assert!(
             text.contains("\nStarted: Thu Jan  1 00:00:00 UTC 1970\nUp: 26 hr 03 min 04 sec\n"),
             "{text}"

@@ -15,7 +15,7 @@ use kube_verdict_table::{Family, HealthCheck, NodePortAddresses, PerFamily};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::complaint::{Complaint, Complaints};
+use super::complaint::{Complain, Complaint};
 use super::http::{Connections, serve};
 use super::outbox::{Name, News};
 use super::service_answer::ServiceAnswer;
@@ -29,7 +29,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// All of them.
 pub(super) struct ServiceHealth {
     readings: Readings,
-    complaints: Option<Complaints>,
+    complain: Complain,
     node: String,
     connections: Arc<Connections>,
     addresses: PerFamily<NodePortAddresses>,
@@ -49,10 +49,10 @@ struct Served {
 
 impl ServiceHealth {
     /// Nothing is served yet.
-    pub(super) fn new(readings: Readings, node: String, complaints: Option<Complaints>) -> Self {
+    pub(super) fn new(readings: Readings, node: String, complain: Complain) -> Self {
         ServiceHealth {
             readings,
-            complaints,
+            complain,
             node,
             connections: Connections::at_most(CONNECTIONS),
             addresses: PerFamily::from_fn(|_| NodePortAddresses::Only(BTreeSet::new())),
@@ -124,7 +124,7 @@ impl ServiceHealth {
                 Ok(()) => served.said = None,
                 Err(what) => {
                     self.readings.metrics.answers.listen_failures.inc();
-                    complain(served, what, &self.node, self.complaints.as_ref());
+                    report(served, what, &self.node, &self.complain);
                     self.lacking.insert(name);
                 }
             }
@@ -209,7 +209,7 @@ fn needs_scope(ip: IpAddr) -> bool {
 }
 
 /// Says once what went wrong: in the log, and to whoever owns the Service.
-fn complain(served: &mut Served, what: String, node: &str, complaints: Option<&Complaints>) {
+fn report(served: &mut Served, what: String, node: &str, complain: &Complain) {
     if served.said.as_ref() == Some(&what) {
         return;
     }
@@ -221,10 +221,7 @@ fn complain(served: &mut Served, what: String, node: &str, complaints: Option<&C
         AGAIN.as_secs()
     );
     let object = ObjectKey { kind: Kind::Service, namespace: namespace.clone(), name: name.clone() };
-    if let Some(complaints) = complaints {
-        let reason = "FailedToStartServiceHealthcheck";
-        let _ = complaints.try_send(Complaint { object, reason, action: "Listen", message });
-    }
+    complain(Complaint { object, reason: "FailedToStartServiceHealthcheck", action: "Listen", message });
     served.said = Some(what);
 }
 

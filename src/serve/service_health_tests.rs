@@ -19,7 +19,8 @@ impl Bench {
     fn new(addresses: &[IpAddr]) -> Self {
         let (_, readings) = monitor(&config::defaults().effective, "n1", false).unwrap();
         let (sender, complaints) = mpsc::channel(8);
-        let mut servers = ServiceHealth::new(readings, "n1".into(), Some(sender));
+        let complain = Arc::new(move |complaint| sender.try_send(complaint).unwrap());
+        let mut servers = ServiceHealth::new(readings, "n1".into(), complain);
         servers.addresses.v4 = NodePortAddresses::Only(addresses.iter().copied().collect());
         Bench { servers, complaints }
     }

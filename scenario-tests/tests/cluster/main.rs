@@ -6,6 +6,7 @@ mod credentials;
 mod flows;
 mod manifests;
 mod many;
+mod metrics;
 mod node;
 mod outages;
 mod selection;

@@ -23,7 +23,7 @@ impl Build {
         let mut part = || version.next().unwrap_or_default();
         let kubernetes = Opts::new(
             "kubernetes_build_info",
-            "[ALPHA] A metric with a constant '1' value labeled by major, minor, git version, git commit, git tree \
+            "[BETA] A metric with a constant '1' value labeled by major, minor, git version, git commit, git tree \
              state, build date, Go version, and compiler from which Kubernetes was built, and platform on which it \
              is running.",
         );
