@@ -132,7 +132,11 @@ impl Life {
         let mut ending = std::pin::pin!(async {
             tokio::select! {
                 () = stop => Ok(()),
-                unavailable = serving.failed() => Err(Failure::from(unavailable)),
+                unavailable = serving.failed() => {
+                    // Its Event is on its way, and would end with the process.
+                    events.settle().await;
+                    Err(Failure::from(unavailable))
+                }
                 changed = config::changed(file.as_ref()) => Err(changed.into()),
             }
         });
