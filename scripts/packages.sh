@@ -11,6 +11,7 @@ declare -A provides=(
 	[curl]="command -v curl"
 	[openssl]="command -v openssl"
 	[python3]="command -v python3"
+	[iptables]="PATH=$PATH:/usr/sbin command -v xtables-legacy-multi && PATH=$PATH:/usr/sbin command -v xtables-nft-multi"
 	[nftables]="PATH=$PATH:/usr/sbin command -v nft"
 	[iproute2]="PATH=$PATH:/usr/sbin command -v ip"
 )

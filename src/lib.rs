@@ -14,6 +14,7 @@ pub mod feed;
 pub mod host;
 pub mod memory;
 pub mod node;
+pub mod predecessor;
 pub mod reconcile;
 pub mod serve;
 pub mod source;

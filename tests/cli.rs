@@ -359,11 +359,54 @@ fn cleanup_removes_our_tables_and_no_others_as_often_as_one_likes() {
         let (out, error) = ends(&mut program("cleanup"), 0);
         assert_eq!(
             (out.as_str(), error.as_str()),
-            ("removed table ip kube-verdict\nremoved table ip6 kube-verdict\n", "")
+            (
+                "removed table ip kube-verdict\nremoved table ip6 kube-verdict\nthere is nothing of kube-proxy's\n",
+                ""
+            )
         );
         assert_eq!(nft("list tables"), "table ip mine\n");
         let (out, _) = ends(&mut program("cleanup"), 0);
-        assert_eq!(out, "there is no table ip kube-verdict\nthere is no table ip6 kube-verdict\n");
+        assert!(
+            out.starts_with("there is no table ip kube-verdict\nthere is no table ip6 kube-verdict\n"),
+            "{out}"
+        );
+    });
+}
+
+#[test]
+fn cleanup_names_what_it_leaves_of_ipvs() {
+    in_namespace(|| {
+        ends(
+            Command::new("ip").args(["link", "add", "kube-ipvs0", "type", "veth", "peer", "name", "other"]),
+            0,
+        );
+        let (out, _) = ends(&mut program("cleanup --only kube-proxy"), 0);
+        assert!(out.starts_with("kube-proxy's device kube-ipvs0 stays, and 0 virtual servers"), "{out}");
+    });
+}
+
+#[test]
+fn cleanup_removes_what_kube_proxy_left_or_only_that_or_not_that() {
+    on_this_machine(|| {
+        let (ours, theirs) =
+            ("table ip kube-verdict {}\n", "table ip kube-proxy {}\ntable ip6 kube-proxy {}\n");
+        for (options, said, left) in [
+            ("", "removed table ip kube-verdict\nthere is no table ip6 kube-verdict\nTHEIRS", ""),
+            (" --only kube-proxy", "THEIRS", "table ip kube-verdict\n"),
+            (
+                " --only kube-verdict",
+                "removed table ip kube-verdict\nthere is no table ip6 kube-verdict\n",
+                "table ip kube-proxy\ntable ip6 kube-proxy\n",
+            ),
+        ] {
+            nft("flush ruleset");
+            load("-f -", &[ours, theirs].concat());
+            let (out, error) = ends(&mut program(&format!("cleanup{options}")), 0);
+            let theirs =
+                "removed kube-proxy's table ip kube-proxy\nremoved kube-proxy's table ip6 kube-proxy\n";
+            assert_eq!((out, error.as_str()), (said.replace("THEIRS", theirs), ""));
+            assert_eq!(nft("list tables"), left);
+        }
     });
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kube_verdict_nftables::layout::TABLE;
 use kube_verdict_nftables::{Kernel, Netlink};
 use kube_verdict_table::Family;
 use nix::sys::signal::{Signal, kill};
@@ -27,7 +28,7 @@ pub fn measure(
 ) -> Result<(), Box<dyn Error>> {
     let mut netlink = Netlink::open()?;
     for family in Family::BOTH {
-        netlink.delete_table(family)?;
+        netlink.delete_table(family, TABLE)?;
     }
     let (mut daemon, started) = start(binary, directory)?;
     row("process start -> in step", &[started]);

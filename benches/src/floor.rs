@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use kube_verdict::source::manifests::Directory;
 use kube_verdict_nftables::batch::Batch;
 use kube_verdict_nftables::kernel::{CommitError, ReadError, Snapshot};
+use kube_verdict_nftables::layout::TABLE;
 use kube_verdict_nftables::{Kernel, Netlink, Nftables, Options};
 use kube_verdict_table::{Family, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings};
 
@@ -119,7 +120,7 @@ fn raw(netlink: &mut Netlink, batches: &[Batch]) -> Result<Duration, Box<dyn Err
 
 fn delete(netlink: &mut Netlink) -> Result<(), Box<dyn Error>> {
     for family in Family::BOTH {
-        netlink.delete_table(family)?;
+        netlink.delete_table(family, TABLE)?;
     }
     Ok(())
 }

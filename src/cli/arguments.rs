@@ -82,6 +82,11 @@ pub(super) struct Sources {
     /// cluster
     #[arg(long, value_name = "DIR", global = true, display_order = 100)]
     manifests: Option<PathBuf>,
+    /// Serve the Services of a cluster whose label service.kubernetes.io/service-proxy-name is this, beside
+    /// kube-proxy, which serves those without it [default: those without it]
+    #[arg(long, value_name = "NAME", global = true, display_order = 1, conflicts_with = "manifests")]
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    service_proxy_name: Option<String>,
     #[command(flatten)]
     flags: ProxyFlags,
 }
@@ -92,8 +97,24 @@ pub(super) enum Command {
     Render,
     /// Print what happens to a packet, and why
     Explain(Question),
-    /// Remove everything that the daemon programmed from the kernel; connections to services end
-    Cleanup,
+    /// Remove everything that the daemon programmed from the kernel, and what kube-proxy left in whichever mode;
+    /// connections to services end
+    Cleanup(Leavings),
+}
+
+/// What `cleanup` removes.
+#[derive(Debug, Default, Args)]
+pub(super) struct Leavings {
+    /// Remove only this one's: the other serves this node, and connections go on
+    #[arg(long, value_name = "WHOSE", value_enum)]
+    pub(super) only: Option<Whose>,
+}
+
+/// Who left something in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Whose {
+    KubeVerdict,
+    KubeProxy,
 }
 
 /// Which packet is meant.
@@ -151,6 +172,7 @@ impl Sources {
     pub(super) fn flags(&self) -> Flags {
         let mut flags = self.flags.0.clone();
         flags.standalone = self.manifests.is_some();
+        flags.service_proxy_name.clone_from(&self.service_proxy_name);
         flags
     }
 

@@ -1,15 +1,29 @@
-//! `kube-verdict cleanup`: removes every trace from the kernel.
+//! `kube-verdict cleanup`: removes every trace from the kernel, of ours and of kube-proxy.
 
+use kube_verdict_nftables::layout::TABLE;
 use kube_verdict_table::Family;
 
+use super::arguments::Whose;
 use super::{Failure, kernel};
+use crate::predecessor;
 
-/// Removes the tables of both families, whoever left them in whatever state, and says so.
-pub(super) fn run() -> Result<(), Failure> {
-    let mut netlink = kernel::open()?;
+/// Removes what was left, by all or only one, and says so. What fails stops nothing else.
+pub(super) fn run(only: Option<Whose>) -> Result<(), Failure> {
     let mut failures = Vec::new();
+    if only != Some(Whose::KubeProxy) {
+        own_tables(&mut failures)?;
+    }
+    if only != Some(Whose::KubeVerdict) {
+        kube_proxys(&mut failures)?;
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("; ").into()) }
+}
+
+/// The tables of both families, whoever left them in whatever state.
+fn own_tables(failures: &mut Vec<String>) -> Result<(), Failure> {
+    let mut netlink = kernel::open()?;
     for (family, name) in [(Family::V4, "ip kube-verdict"), (Family::V6, "ip6 kube-verdict")] {
-        let done = match netlink.delete_table(family) {
+        let done = match netlink.delete_table(family, TABLE) {
             Ok(true) => "removed",
             Ok(false) => "there is no",
             Err(error) => {
@@ -19,5 +33,20 @@ pub(super) fn run() -> Result<(), Failure> {
         };
         super::print(&format!("{done} table {name}\n"))?;
     }
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("; ").into()) }
+    Ok(())
+}
+
+fn kube_proxys(failures: &mut Vec<String>) -> Result<(), Failure> {
+    let report = predecessor::retire();
+    for removed in &report.removed {
+        super::print(&format!("removed {removed}\n"))?;
+    }
+    for left in &report.left {
+        super::print(&format!("{left}\n"))?;
+    }
+    if report == predecessor::Report::default() {
+        super::print("there is nothing of kube-proxy's\n")?;
+    }
+    failures.extend(report.failures);
+    Ok(())
 }

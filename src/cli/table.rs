@@ -10,6 +10,7 @@ use super::arguments::Sources;
 use crate::client;
 use crate::config::{self, Effective};
 use crate::node::{Interfaces, Reliance, ThisNode, name};
+use crate::source::kubernetes::Part;
 use crate::source::manifests::Directory;
 use crate::source::{Batch, Problem, kubernetes};
 
@@ -25,7 +26,7 @@ pub(super) fn build(sources: &Sources, effective: Effective) -> Result<ServiceTa
     let node_name = name::name(effective.hostname_override.as_deref())?;
     let events = match sources.manifests() {
         Some(directory) => from_directory(directory)?,
-        None => from_cluster(&effective.client, &node_name)?,
+        None => from_cluster(&effective, &node_name)?,
     };
     // Whoever only looks takes the Node as it is.
     let mut this = ThisNode::new(node_name, effective, Interfaces::read()?, Reliance::Optional);
@@ -46,11 +47,12 @@ fn from_directory(directory: &Path) -> Result<Vec<ObjectEvent>, Failure> {
     Ok(events)
 }
 
-fn from_cluster(settings: &config::Client, node_name: &str) -> Result<Vec<ObjectEvent>, Failure> {
+fn from_cluster(effective: &Effective, node_name: &str) -> Result<Vec<ObjectEvent>, Failure> {
+    let part = Part { node_name: node_name.to_owned(), proxy_name: effective.service_proxy_name.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let access = client::connect(settings)?;
-        let listed = kubernetes::list(&access.client, node_name).await;
+        let access = client::connect(&effective.client)?;
+        let listed = kubernetes::list(&access.client, &part).await;
         listed.map_err(|error| format!("{}: {error}", access.url).into())
     })
 }

@@ -38,6 +38,8 @@ pub struct Effective {
     pub min_sync_period: Option<Duration>,
     /// whether externalIPs are served
     pub allow_external_ips: bool,
+    /// Services that carry this name are served, and no others; None: those that carry none (reference §1.1)
+    pub service_proxy_name: Option<String>,
     /// how the API server is reached
     pub client: Client,
     /// where health and metrics are served
@@ -108,6 +110,7 @@ impl Effective {
             sync_period: shared.sync_period.unwrap_or(defaults::SYNC_PERIOD).to_std(),
             min_sync_period: shared.explicit_min_sync_period().map(GoDuration::to_std),
             allow_external_ips: gates::is_on(file, gates::ALLOW_SERVICE_EXTERNAL_IPS),
+            service_proxy_name: None,
             client: Client::of(file, master),
             serving: Serving::of(file),
             flagz: gates::is_on(file, gates::COMPONENT_FLAGZ),

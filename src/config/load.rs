@@ -153,8 +153,10 @@ fn from_file(path: &Path, contents: &[u8], flags: &Flags) -> Result<Loaded, Conf
 /// The settings of a validated and complete file.
 fn put_into_effect(file: &File, flags: &Flags, mut messages: Vec<Message>) -> Loaded {
     remarks(file, &mut messages);
+    let mut effective = Effective::of(file, flags.master.as_deref());
+    effective.service_proxy_name.clone_from(&flags.service_proxy_name);
     Loaded {
-        effective: Effective::of(file, flags.master.as_deref()),
+        effective,
         messages,
         logging: Logging::of(file),
         configuration: Configuration::of(file),

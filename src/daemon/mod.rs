@@ -5,8 +5,9 @@
 //!
 //! In order: the host is set up as the configuration asks; the way to the objects is opened, and a configuration
 //! that can never work ends the process; then everything is read ([`first`]); then the kernel is made equal to
-//! it; from there on the loop follows the news. It ends at once when it is told to, or when the configuration
-//! file says something else, and the rules stay.
+//! it; then, in a cluster, what kube-proxy left goes ([`crate::predecessor`]); from there on the loop follows the
+//! news. It ends at once when it is told to, or when the configuration file says something else, and the rules
+//! stay.
 
 mod first;
 mod outside;
@@ -26,8 +27,10 @@ use crate::conntrack::{self, Cleaner};
 use crate::events::{self, Events};
 use crate::feed::Feed;
 use crate::node::{self, Reliance, ThisNode};
+use crate::predecessor::Takeover;
 use crate::reconcile::{Ended, Pace, Reconciler, run as reconcile};
 use crate::serve::{self, Complaint, Pages};
+use crate::source::kubernetes::Part;
 use crate::source::manifests::{Directory, follow};
 use crate::source::{Source, kubernetes};
 use crate::{client, host, memory};
@@ -72,7 +75,8 @@ async fn serve(
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from the API server {}", access.url);
             let events = Events::to(access.client.clone(), &name, &outside);
-            let watches = kubernetes::follow(&access.client, &name, &outside);
+            let part = Part { node_name: name.clone(), proxy_name: effective.service_proxy_name.clone() };
+            let watches = kubernetes::follow(&access.client, &part, &outside);
             let node = (name, Reliance::Required);
             let in_sync = "the kernel is as the API says";
             Life { netlink, loaded, node, outside, events, in_sync }.live(watches, stop).await
@@ -102,6 +106,9 @@ impl Life {
         if let Some(read_only) = host::prepare(&effective)?.read_only {
             events.warn(&events::node(&name), "readOnlySysFS", "StartKubeProxy", read_only.to_string());
         }
+        // Beside manifests, and with Services of our own name, kube-proxy may run on purpose; else we are the proxy.
+        let is_alone = reliance == Reliance::Required && effective.service_proxy_name.is_none();
+        let takeover = if is_alone { Takeover::new() } else { Takeover::never() };
         let options = Options { masquerade_mark: effective.masquerade_mark };
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
@@ -125,7 +132,11 @@ impl Life {
         let mut ending = std::pin::pin!(async {
             tokio::select! {
                 () = stop => Ok(()),
-                unavailable = serving.failed() => Err(Failure::from(unavailable)),
+                unavailable = serving.failed() => {
+                    // Its Event is on its way, and would end with the process.
+                    events.settle().await;
+                    Err(Failure::from(unavailable))
+                }
                 changed = config::changed(file.as_ref()) => Err(changed.into()),
             }
         });
@@ -144,7 +155,8 @@ impl Life {
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
         let backend = Nftables::new(netlink, options);
-        let mut reconciler = Reconciler::new(table, backend, (monitor, cleaner), sync_period, Instant::now());
+        let witness = (monitor, (cleaner, takeover));
+        let mut reconciler = Reconciler::new(table, backend, witness, sync_period, Instant::now());
         let start = Instant::now();
         if let Some(report) = reconciler.start(first, start) {
             tracing::info!(

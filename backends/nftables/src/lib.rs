@@ -26,6 +26,6 @@ mod wire;
 
 pub use backend::{Culprit, Error, Figures, Nftables, Options, Refused, Report};
 pub use kernel::Kernel;
-pub use netlink::{Netlink, Prepared};
+pub use netlink::{ForeignRule, ForeignTable, Netlink, Prepared, Removal};
 pub use render::render;
 pub use state::Held;

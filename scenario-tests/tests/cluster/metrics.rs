@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use kube_verdict_scenario_tests::cluster::ControlPlane;
 use kube_verdict_scenario_tests::exposition::{self, Exposition};
 use kube_verdict_scenario_tests::metrics_page;
-use kube_verdict_scenario_tests::peer::KubeProxy;
+use kube_verdict_scenario_tests::peer::{KubeProxy, Mode};
 use kube_verdict_scenario_tests::prelude::*;
 use kube_verdict_scenario_tests::topology::Host;
 use kube_verdict_scenario_tests::{http, topology::Topology};
@@ -44,7 +44,7 @@ fn theirs() -> Exposition {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "nftables",
         "clusterCIDR": plan::both_cidrs(plan::CLUSTER_CIDR).join(","),
     });
-    let mut kube_proxy = KubeProxy::start(netns, &config, &api);
+    let mut kube_proxy = KubeProxy::start(Mode::Nftables, netns, &config, &api);
     kube_proxy.wait_for(&["10.96.0.10".to_owned()]);
     scrape(netns)
 }
@@ -116,7 +116,7 @@ fn health_is_told_in_kube_proxys_words() {
     let config = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "nftables",
     });
-    let _kube_proxy = KubeProxy::start(netns, &config, &api);
+    let _kube_proxy = KubeProxy::start(Mode::Nftables, netns, &config, &api);
     let mut scenario = Scenario::start(&Config::default());
     scenario.apply([]);
     for (port, path) in [

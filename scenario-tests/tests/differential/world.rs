@@ -6,7 +6,7 @@ use std::thread;
 
 use kube_verdict_scenario_tests::cluster::{Api, ControlPlane};
 use kube_verdict_scenario_tests::netns::Netns;
-use kube_verdict_scenario_tests::peer::KubeProxy;
+use kube_verdict_scenario_tests::peer::{KubeProxy, Mode};
 use kube_verdict_scenario_tests::prelude::*;
 use kube_verdict_scenario_tests::random;
 use kube_verdict_scenario_tests::rng::Rng;
@@ -44,7 +44,7 @@ impl World {
         control_plane.api().apply(&node(Some(plan::ZONE)));
         let scenario = Scenario::without_daemon(&config);
         let link = control_plane.connect(scenario.node());
-        let proxy = KubeProxy::start(scenario.node(), &config.build(), &link);
+        let proxy = KubeProxy::start(Mode::Nftables, scenario.node(), &config.build(), &link);
         World {
             theirs: Peer { proxy, scenario },
             ours: Scenario::start(&config),

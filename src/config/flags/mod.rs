@@ -35,6 +35,8 @@ pub struct Flags {
     pub init_only: bool,
     /// `--version`, or one of its spellings: `true`, `raw`, `v1.2.3`
     pub version: Option<String>,
+    /// `--service-proxy-name`, which kube-proxy does not have
+    pub service_proxy_name: Option<String>,
     /// a directory of manifests is served, and not a cluster
     pub standalone: bool,
     /// what the configuration file may be told instead

@@ -4,7 +4,7 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 use kube_verdict_table::objects::{EndpointSlice, Kind, Node, ObjectEvent, Service, ServiceCidr};
 
-use super::watched::{Selectors, Slim, Watched};
+use super::watched::{Part, Selectors, Slim, Watched};
 use crate::client::explain;
 
 /// How many objects a page has.
@@ -18,26 +18,31 @@ pub struct ListError {
     message: String,
 }
 
-/// Everything that the daemon on a node would have in its first batch.
-pub async fn list(client: &Client, node_name: &str) -> Result<Vec<ObjectEvent>, ListError> {
+/// Everything that the daemon would have in its first batch.
+pub async fn list(client: &Client, part: &Part) -> Result<Vec<ObjectEvent>, ListError> {
     let mut events = Vec::new();
-    all::<Service>(client, node_name, &mut events).await?;
-    all::<EndpointSlice>(client, node_name, &mut events).await?;
-    all::<Node>(client, node_name, &mut events).await?;
-    all::<ServiceCidr>(client, node_name, &mut events).await?;
+    all::<Service>(client, part, &mut events).await?;
+    all::<EndpointSlice>(client, part, &mut events).await?;
+    all::<Node>(client, part, &mut events).await?;
+    if part.proxy_name.is_none() {
+        all::<ServiceCidr>(client, part, &mut events).await?;
+    }
     Ok(events)
 }
 
 async fn all<T: Watched>(
     client: &Client,
-    node_name: &str,
+    part: &Part,
     events: &mut Vec<ObjectEvent>,
 ) -> Result<(), ListError> {
     let api: Api<Slim<T>> = Api::all(client.clone());
-    let Selectors { labels, fields } = Selectors::of(T::KIND, node_name);
-    let (label_selector, field_selector) = (labels.map(str::to_owned), fields);
-    let mut parameters =
-        ListParams { label_selector, field_selector, limit: Some(PAGE), ..ListParams::default() };
+    let Selectors { labels, fields } = Selectors::of(T::KIND, part);
+    let mut parameters = ListParams {
+        label_selector: labels,
+        field_selector: fields,
+        limit: Some(PAGE),
+        ..ListParams::default()
+    };
     loop {
         let page = match api.list(&parameters).await {
             Ok(page) => page,

@@ -25,6 +25,7 @@ use super::{Batch, Source};
 use inbox::Inbox;
 pub use list::{ListError, list};
 use watch::watch;
+pub use watched::Part;
 use watched::{Selectors, Watched};
 
 /// The watches. They end with this value.
@@ -35,24 +36,27 @@ pub struct Watches {
 }
 
 /// Watches what a node wants to know, on a runtime.
-pub fn follow(client: &Client, node_name: &str, runtime: &Handle) -> Watches {
+pub fn follow(client: &Client, part: &Part, runtime: &Handle) -> Watches {
     let inbox = Arc::new(Inbox::default());
     let mut tasks = JoinSet::new();
-    begin::<Node>(client, node_name, &inbox, &mut tasks, runtime);
-    begin::<Service>(client, node_name, &inbox, &mut tasks, runtime);
-    begin::<EndpointSlice>(client, node_name, &inbox, &mut tasks, runtime);
-    begin::<ServiceCidr>(client, node_name, &inbox, &mut tasks, runtime);
+    begin::<Node>(client, part, &inbox, &mut tasks, runtime);
+    begin::<Service>(client, part, &inbox, &mut tasks, runtime);
+    begin::<EndpointSlice>(client, part, &inbox, &mut tasks, runtime);
+    // Beside another proxy an address that is none of ours may be the other's: not to be dropped.
+    if part.proxy_name.is_none() {
+        begin::<ServiceCidr>(client, part, &inbox, &mut tasks, runtime);
+    }
     Watches { inbox, _tasks: tasks }
 }
 
 fn begin<T: Watched>(
     client: &Client,
-    node_name: &str,
+    part: &Part,
     inbox: &Arc<Inbox>,
     tasks: &mut JoinSet<()>,
     runtime: &Handle,
 ) {
-    let selectors = Selectors::of(T::KIND, node_name);
+    let selectors = Selectors::of(T::KIND, part);
     tasks.spawn_on(watch::<T>(client.clone(), selectors, Arc::clone(inbox)), runtime);
 }
 

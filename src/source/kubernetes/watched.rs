@@ -52,8 +52,10 @@ pub(super) struct Slim<T> {
 }
 
 impl<T: Watched> Slim<T> {
-    /// The object and its version.
-    pub(super) fn into_parts(self) -> (Object, String) {
+    /// The object and its version. Whose a Service is the selector has decided: with `--service-proxy-name` ours
+    /// are those with the label.
+    pub(super) fn into_parts(mut self) -> (Object, String) {
+        self.object.metadata().labels.has_proxy_name = false;
         (self.object.into_object(), self.meta.resource_version.unwrap_or_default())
     }
 }
@@ -100,22 +102,36 @@ const SHORTEST: u32 = 230;
 /// kube refuses 295 and more.
 const LONGEST: u32 = 290;
 
+/// The part of a cluster that a proxy serves.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// the node
+    pub node_name: String,
+    /// Services whose label `service.kubernetes.io/service-proxy-name` is this, beside a proxy that serves the
+    /// others; None: those without the label
+    pub proxy_name: Option<String>,
+}
+
 /// What of a kind is asked for (reference §1.1).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selectors {
-    pub(super) labels: Option<&'static str>,
+    pub(super) labels: Option<String>,
     pub(super) fields: Option<String>,
 }
 
 impl Selectors {
-    /// Those of a kind, on a node.
-    pub(super) fn of(kind: Kind, node_name: &str) -> Self {
+    /// Those of a kind.
+    pub(super) fn of(kind: Kind, part: &Part) -> Self {
         let (labels, fields) = match kind {
             Kind::Service => {
-                (Some("!service.kubernetes.io/service-proxy-name"), Some("spec.clusterIP!=None".to_owned()))
+                let labels = match &part.proxy_name {
+                    None => "!service.kubernetes.io/service-proxy-name".to_owned(),
+                    Some(name) => format!("service.kubernetes.io/service-proxy-name={name}"),
+                };
+                (Some(labels), Some("spec.clusterIP!=None".to_owned()))
             }
-            Kind::EndpointSlice => (Some("!service.kubernetes.io/headless"), None),
-            Kind::Node => (None, Some(format!("metadata.name={node_name}"))),
+            Kind::EndpointSlice => (Some("!service.kubernetes.io/headless".to_owned()), None),
+            Kind::Node => (None, Some(format!("metadata.name={}", part.node_name))),
             Kind::ServiceCidr => (None, None),
         };
         Selectors { labels, fields }
@@ -124,7 +140,7 @@ impl Selectors {
     /// As a watch takes them.
     pub(super) fn watch(&self) -> watcher::Config {
         watcher::Config {
-            label_selector: self.labels.map(str::to_owned),
+            label_selector: self.labels.clone(),
             field_selector: self.fields.clone(),
             timeout: Some(SHORTEST + (chance() * f64::from(LONGEST - SHORTEST)) as u32),
             ..watcher::Config::default()

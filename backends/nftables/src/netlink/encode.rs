@@ -14,7 +14,8 @@ const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
 const NFNL_MSG_BATCH_END: u16 = 0x11;
 /// NFNL_BATCH_GENID
 const BATCH_GENERATION: u16 = 1;
-const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_NFTABLES as u16) << 8;
+const RESOURCE: u16 = libc::NFNL_SUBSYS_NFTABLES as u16;
+const SUBSYSTEM: u16 = RESOURCE << 8;
 
 /// `enum nf_tables_msg_types`
 pub(super) mod kind {
@@ -105,14 +106,7 @@ impl Encoder {
     /// Writes the batch; `first` is the sequence number of its begin message. Returns the number of the
     /// message that the kernel is asked to acknowledge, the last one before the end message.
     pub(super) fn encode(&mut self, batch: &Batch, first: u32) -> u32 {
-        self.reset();
-        self.ops = batch.ops.len();
-        let resource = libc::NFNL_SUBSYS_NFTABLES as u16;
-        let begin = self.writer.message(NFNL_MSG_BATCH_BEGIN, libc::NLM_F_REQUEST as u16, first, 0, resource);
-        if let Some(generation) = batch.generation {
-            self.writer.put_u32(BATCH_GENERATION, generation);
-        }
-        self.writer.end_message(begin);
+        self.begin(batch.ops.len(), batch.generation, first);
         let mut sequence = first;
         let mut at = 0;
         while let Some(op) = batch.ops.get(at) {
@@ -120,11 +114,44 @@ impl Encoder {
             self.places.push((self.writer.bytes.len(), at));
             at += self.message(batch, op, at, sequence);
         }
-        self.acknowledge_last();
-        let end = sequence.wrapping_add(1);
-        let open = self.writer.message(NFNL_MSG_BATCH_END, libc::NLM_F_REQUEST as u16, end, 0, resource);
-        self.writer.end_message(open);
+        self.end(sequence);
         sequence
+    }
+
+    /// The same for operations of another kind, a message each, which `write` writes given its index and
+    /// sequence number.
+    pub(super) fn encode_each(
+        &mut self,
+        count: usize,
+        first: u32,
+        write: impl Fn(&mut Writer, usize, u32),
+    ) -> u32 {
+        self.begin(count, None, first);
+        let mut sequence = first;
+        for op in 0..count {
+            sequence = sequence.wrapping_add(1);
+            self.places.push((self.writer.bytes.len(), op));
+            write(&mut self.writer, op, sequence);
+        }
+        self.end(sequence);
+        sequence
+    }
+
+    fn begin(&mut self, ops: usize, generation: Option<u32>, first: u32) {
+        self.reset();
+        self.ops = ops;
+        let begin = self.writer.message(NFNL_MSG_BATCH_BEGIN, libc::NLM_F_REQUEST as u16, first, 0, RESOURCE);
+        if let Some(generation) = generation {
+            self.writer.put_u32(BATCH_GENERATION, generation);
+        }
+        self.writer.end_message(begin);
+    }
+
+    fn end(&mut self, last: u32) {
+        self.acknowledge_last();
+        let sequence = last.wrapping_add(1);
+        let end = self.writer.message(NFNL_MSG_BATCH_END, libc::NLM_F_REQUEST as u16, sequence, 0, RESOURCE);
+        self.writer.end_message(end);
     }
 
     /// The operation that message number `message` (1: the first after begin) failed at, given the offset of

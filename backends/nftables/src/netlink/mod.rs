@@ -7,6 +7,7 @@
 mod attributes;
 mod encode;
 mod expressions;
+mod foreign;
 mod objects;
 mod read;
 mod socket;
@@ -18,6 +19,7 @@ use kube_verdict_table::Family;
 
 use self::attributes::{HEADER, Message, attribute, messages};
 use self::encode::{Blame, Encoder};
+pub use self::foreign::{ForeignRule, ForeignTable, Removal};
 use self::socket::Socket;
 use crate::batch::Batch;
 use crate::kernel::{CommitError, Kernel, ReadError, Refusal, Snapshot};
@@ -83,22 +85,6 @@ impl Netlink {
     pub fn send(&mut self, prepared: &Prepared) -> Result<(), CommitError> {
         self.socket.send(prepared.encoder.bytes())?;
         self.answers(prepared)
-    }
-
-    /// Removes one family's table and all in it, in whatever state; says whether it was there.
-    pub fn delete_table(&mut self, family: Family) -> io::Result<bool> {
-        let batch = Batch { family, ops: vec![crate::batch::Op::DeleteTable], generation: None };
-        match self.commit(&batch) {
-            Ok(()) => Ok(true),
-            Err(CommitError::Refused(refusals)) => {
-                match refusals.first().map_or(0, |refusal| refusal.errno) {
-                    libc::ENOENT | libc::EAFNOSUPPORT => Ok(false),
-                    errno => Err(io::Error::from_raw_os_error(errno)),
-                }
-            }
-            Err(CommitError::Io(error)) => Err(error),
-            Err(error) => Err(io::Error::other(error.to_string())),
-        }
     }
 
     /// Reads the kernel's answers to the batch that was just sent.

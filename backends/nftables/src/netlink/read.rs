@@ -180,7 +180,7 @@ fn read_verdict(data: &[u8]) -> Option<Verdict> {
 }
 
 impl Netlink {
-    fn dump(
+    pub(super) fn dump(
         &mut self,
         kind: u16,
         family: Family,

@@ -1,6 +1,8 @@
 //! The real kube-proxy, in a node's namespace: the peer that we are compared with, and the predecessor that we
 //! take over from.
 
+mod mode;
+
 use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +14,8 @@ use crate::kernel;
 use crate::netns::Netns;
 use crate::plan::{Family, NODE};
 use crate::tether::{self, Tether};
+
+pub use mode::Mode;
 
 /// How long it may take to programme a change before a test fails; usually it is a second.
 const PROGRAMMING: Duration = Duration::from_secs(60);
@@ -26,9 +30,9 @@ pub struct KubeProxy {
 }
 
 impl KubeProxy {
-    /// Starts it with a KubeProxyConfiguration, to which is added what a namespace on a test machine needs. The
-    /// API server must have a Node of the name [`NODE`].
-    pub fn start(netns: &Netns, config: &Value, api: &Kubeconfig) -> KubeProxy {
+    /// Starts it with a KubeProxyConfiguration, to which is added the mode, and what a namespace on a test machine
+    /// needs. The API server must have a Node of the name [`NODE`].
+    pub fn start(mode: Mode, netns: &Netns, config: &Value, api: &Kubeconfig) -> KubeProxy {
         let directory = tempfile::Builder::new().prefix("kube-proxy-").tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
         api.write(&path("kubeconfig"));
@@ -37,17 +41,15 @@ impl KubeProxy {
         // The maximum of conntrack entries belongs to the machine, not to the namespace.
         config["conntrack"] = json!({ "maxPerCore": 0, "min": 0 });
         config["hostnameOverride"] = NODE.into();
-        let mode = config["mode"].as_str().unwrap_or_default().to_owned();
-        if let Some(section) = config
-            .as_object_mut()
-            .and_then(|config| config.entry(mode.clone()).or_insert_with(|| json!({})).as_object_mut())
-        {
-            section.insert("minSyncPeriod".into(), "10ms".into());
-        }
+        config["mode"] = mode.word().into();
+        config[mode.word()]["minSyncPeriod"] = "10ms".into();
         fs::write(path("config.conf"), config.to_string()).expect("the configuration");
         let log = File::create(path("log")).expect("the log");
         let mut command = Command::new(program("kube-proxy"));
         command.arg("--config").arg(path("config.conf")).arg("-v=2");
+        mode.choose_iptables(&path("bin"));
+        let others = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{others}:/usr/sbin:/sbin", path("bin").display()));
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("the log")).stderr(log);
         let (child, tether) = tether::spawn(netns, command);
         KubeProxy { child, _tether: tether, netns: netns.share(), directory }
