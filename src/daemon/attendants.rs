@@ -17,6 +17,9 @@ pub(super) fn attend(life: &Life) -> Result<(impl Witness + use<>, Serving), Fai
     let is_cluster = life.reliance == Reliance::Required;
     let (monitor, readings) = serve::monitor(effective, &life.name, is_cluster)?;
     let observed = conntrack::Observed::new(readings.metrics().registry())?;
+    if let Some(requests) = &life.requests {
+        readings.metrics().registry().register(requests.collector())?;
+    }
     let cleaner = Cleaner::start(conntrack::Netlink::default(), move |round| observed.observe(round))?;
     // Beside manifests, and with Services of our own name, kube-proxy may run on purpose; else we are the proxy.
     let is_alone = is_cluster && effective.service_proxy_name.is_none();

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 
 use super::attendants::attend;
 use super::{Failure, first};
+use crate::client::Requests;
 use crate::config::{self, Loaded};
 use crate::events::{self, Events};
 use crate::feed::Feed;
@@ -26,6 +27,8 @@ pub(super) struct Life {
     pub(super) reliance: Reliance,
     pub(super) outside: Handle,
     pub(super) events: Events,
+    /// what the client counts, if there is one
+    pub(super) requests: Option<Requests>,
     /// what is logged after the first sync
     pub(super) in_sync: &'static str,
 }

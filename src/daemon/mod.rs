@@ -20,7 +20,7 @@ use std::error::Error;
 use kube_verdict_nftables::Netlink;
 use tokio::runtime::Handle;
 
-use crate::client;
+use crate::client::{self, Requests};
 use crate::config::Loaded;
 use crate::events::Events;
 use crate::node::{self, Reliance};
@@ -56,23 +56,28 @@ async fn serve(
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from {}", directory.path().display());
             let (_follower, batches) = follow(directory)?;
-            let (reliance, events) = (Reliance::Optional, Events::none());
+            let (reliance, events, requests) = (Reliance::Optional, Events::none(), None);
             let in_sync = "the kernel is as the manifests say";
-            Life { netlink, loaded, name, reliance, outside, events, in_sync }.live(batches, stop).await
+            Life { netlink, loaded, name, reliance, outside, events, requests, in_sync }
+                .live(batches, stop)
+                .await
         }
         None => {
+            let requests = Requests::new()?;
             let access = {
                 let _entered = outside.enter();
-                client::connect(&effective.client)?
+                client::connect(&effective.client, requests.clone())?
             };
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from the API server {}", access.url);
             let events = Events::to(access.client.clone(), &name, &outside);
             let part = Part { node_name: name.clone(), proxy_name: effective.service_proxy_name.clone() };
             let watches = kubernetes::follow(&access.client, &part, &outside);
-            let reliance = Reliance::Required;
+            let (reliance, requests) = (Reliance::Required, Some(requests));
             let in_sync = "the kernel is as the API says";
-            Life { netlink, loaded, name, reliance, outside, events, in_sync }.live(watches, stop).await
+            Life { netlink, loaded, name, reliance, outside, events, requests, in_sync }
+                .live(watches, stop)
+                .await
         }
     }
 }
