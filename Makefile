@@ -3,11 +3,12 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo peers test differential e2e lint bench bench-cluster image
+.PHONY: help packages build demo peers test machine differential e2e lint bench bench-cluster image
 
 help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
 	@echo "make test    run all tests (root)"
+	@echo "make machine run what needs another kernel's modules in virtual machines, on four kernels (root, five minutes)"
 	@echo "make differential  compare us with the real kube-proxy, packet by packet, at length (root, half an hour)"
 	@echo "make lint    check formatting, and clippy with warnings denied"
 	@echo "make bench   measure programming 10,000 services next to the netlink floor (root, two minutes)"
@@ -34,6 +35,11 @@ peers: packages
 test: packages peers
 	cargo build --locked
 	cargo test --workspace --locked
+
+# What needs IPVS, ipsets and dummy devices, in virtual machines. `make test` has it on one kernel.
+KERNELS ?= 5.10 6.1 6.12 7.2
+machine: packages
+	for kernel in $(KERNELS); do KUBE_VERDICT_VM_KERNEL=$$kernel cargo test --locked -p kube-verdict --test machine || exit; done
 
 # The same objects and packets to the real kube-proxy and to us, for about half an hour.
 differential: packages peers

@@ -5,7 +5,7 @@ use kube_verdict_table::Family;
 
 use super::arguments::Whose;
 use super::{Failure, kernel};
-use crate::predecessor;
+use crate::predecessor::{self, Established};
 
 /// Removes what was left, by all or only one, and says so. What fails stops nothing else.
 pub(super) fn run(only: Option<Whose>) -> Result<(), Failure> {
@@ -37,7 +37,7 @@ fn own_tables(failures: &mut Vec<String>) -> Result<(), Failure> {
 }
 
 fn kube_proxys(failures: &mut Vec<String>) -> Result<(), Failure> {
-    let report = predecessor::retire();
+    let (report, _) = predecessor::retire(Established::Ended);
     for removed in &report.removed {
         super::print(&format!("removed {removed}\n"))?;
     }

@@ -50,6 +50,15 @@ impl Interfaces {
         self.addresses.iter().map(|address| address.ip).collect()
     }
 
+    /// The addresses of one interface, and those of all others.
+    pub fn split(&self, index: u32) -> (BTreeSet<IpAddr>, BTreeSet<IpAddr>) {
+        let (its, others): (Vec<&InterfaceAddress>, _) =
+            self.addresses.iter().partition(|address| address.index == index);
+        let ips =
+            |addresses: Vec<&InterfaceAddress>| addresses.into_iter().map(|address| address.ip).collect();
+        (ips(its), ips(others))
+    }
+
     /// The address of a family by which the node is known, as far as its interfaces tell.
     pub fn primary(&self, family: Family) -> Option<IpAddr> {
         primary::choose(&self.addresses, family, self.outward[family])

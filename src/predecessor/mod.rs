@@ -2,7 +2,7 @@
 //!
 //! It reads and writes the kernel only (netlink, and the socket options of ip_tables), runs no programme, and
 //! does not look for a kube-proxy process: one that still runs writes its rules again, and so nothing here is
-//! ever repeated. Facts: reference §§10.3, 10.4, 11.2, 12.4, 12.7 and appendix; net/netfilter/core.c,
+//! ever repeated but what waited. Facts: reference §§10.3, 10.4, 11.2, 12.4, 12.7 and appendix; net/netfilter/core.c,
 //! nf_nat_core.c and nf_conntrack_proto.c of the kernel.
 //!
 //! **Why nobody notices**, if our own rules are in the kernel before this is called, and match the same:
@@ -21,9 +21,10 @@
 //!   that drop what they forward, and drops what conntrack finds invalid. With it goes what it did, as in
 //!   kube-proxy's own change to nftables mode (reference §11.3).
 //! * *IPVS* sees packets after the nat hooks, so new connections are ours. What it has established goes on as long
-//!   as its virtual servers and their addresses stay, and so they do.
+//!   as its virtual servers and their addresses stay, and so they do until it has none: [`Wait`].
 //! * *Session affinity* is kube-proxy's own memory (the `recent` match, sets): clients choose anew, once.
 
+mod ipsets;
 mod iptables_legacy;
 mod iptables_nft;
 mod ipvs;
@@ -34,12 +35,13 @@ mod takeover;
 
 use kube_verdict_nftables::Netlink;
 
+pub use ipvs::{Established, Wait};
 pub use report::{Place, Removed, Report, Variant};
 pub use takeover::Takeover;
 
 /// Removes everything that kube-proxy left. Only for when our own rules serve, or nobody is to be served any
-/// more.
-pub fn retire() -> Report {
+/// more. What established connections need may have to wait: [`Wait::run`] removes it, once they have ended.
+pub fn retire(established: Established) -> (Report, Option<Wait>) {
     let mut report = Report::default();
     match Netlink::open() {
         Ok(mut netlink) => {
@@ -49,6 +51,7 @@ pub fn retire() -> Report {
         Err(why) => report.failed("what kube-proxy left in nf_tables", why),
     }
     iptables_legacy::retire(&mut report);
-    ipvs::look(&mut report);
-    report
+    ipsets::retire(&mut report);
+    let wait = ipvs::retire(established, &mut report);
+    (report, wait)
 }

@@ -50,6 +50,17 @@ pub enum Removed {
         /// how many rules in chains that stay, which jumped to them
         jumps: usize,
     },
+    /// ipsets of IPVS mode, so many
+    Sets(usize),
+    /// virtual servers of IPVS mode
+    VirtualServers {
+        /// how many
+        servers: usize,
+        /// connections that went with them
+        connections: u64,
+    },
+    /// the device of IPVS mode, with the addresses that it had
+    Device(&'static str),
 }
 
 impl fmt::Display for Removed {
@@ -60,6 +71,17 @@ impl fmt::Display for Removed {
             Removed::Chains { place, chains, jumps } => {
                 write!(f, "kube-proxy's {chains} chains, and {jumps} jumps to them, from {place}")
             }
+            Removed::Sets(sets) => write!(f, "kube-proxy's {sets} ipsets"),
+            Removed::VirtualServers { servers, connections: 0 } => {
+                write!(f, "kube-proxy's {servers} virtual servers without connections from IPVS")
+            }
+            Removed::VirtualServers { servers, connections } => {
+                write!(
+                    f,
+                    "kube-proxy's {servers} virtual servers from IPVS, which ended {connections} connections"
+                )
+            }
+            Removed::Device(device) => write!(f, "kube-proxy's device {device}"),
         }
     }
 }

@@ -1,22 +1,29 @@
 //! When kube-proxy's rules go: after the first sync that made the kernel what the table says, once, and on a
-//! thread of its own, because large tables of iptables and their lock can take long. For a daemon that is the
+//! thread of its own, because large tables of iptables and their lock can take long, and IPVS' connections as long
+//! as they like. For a daemon that is the
 //! cluster's proxy; one that serves manifests may be there beside kube-proxy.
 
 use std::thread;
 
-use super::{Report, retire};
+use super::{Established, retire};
 use crate::reconcile::{Input, Scope, Synced, Witness};
 
 /// Waits for that sync.
 pub struct Takeover {
     /// what is to be done; None: it was
-    retire: Option<Box<dyn FnOnce() -> Report + Send>>,
+    retire: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Takeover {
     /// Will remove everything that kube-proxy left.
     pub fn new() -> Self {
-        Takeover::with(retire)
+        Takeover::with(|| {
+            let (report, wait) = retire(Established::Spared);
+            report.log();
+            if let Some(wait) = wait {
+                wait.run();
+            }
+        })
     }
 
     /// Will leave it.
@@ -24,7 +31,7 @@ impl Takeover {
         Takeover { retire: None }
     }
 
-    fn with(retire: impl FnOnce() -> Report + Send + 'static) -> Self {
+    fn with(retire: impl FnOnce() + Send + 'static) -> Self {
         Takeover { retire: Some(Box::new(retire)) }
     }
 }
@@ -49,7 +56,7 @@ impl Takeover {
             return;
         }
         let Some(retire) = self.retire.take() else { return };
-        let started = thread::Builder::new().name("takeover".to_owned()).spawn(|| retire().log());
+        let started = thread::Builder::new().name("takeover".to_owned()).spawn(retire);
         if let Err(error) = started {
             tracing::error!(
                 "cannot look for what kube-proxy left: {error}; `kube-verdict cleanup --only kube-proxy` does"
@@ -70,7 +77,6 @@ mod tests {
         let (done, happened) = mpsc::channel();
         let mut takeover = Takeover::with(move || {
             done.send(()).unwrap();
-            Report::default()
         });
         takeover.settled(Scope::Everything, false);
         takeover.settled(Scope::Change, true);

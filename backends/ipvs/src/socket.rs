@@ -1,0 +1,264 @@
+//! The kernel, by a socket of generic netlink. It asks for CAP_NET_ADMIN, and acts in the network namespace of
+//! the thread that opens it.
+
+use std::io;
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_OVERRUN, NetlinkBuffer,
+    NetlinkHeader,
+};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
+
+use crate::message::Attributes;
+use crate::{
+    Command, CommandAttribute, Info, Key, ListedRealServer, ListedVirtualServer, Message, RealServer,
+    VirtualServer, control,
+};
+
+/// The kernel's listings come in pieces of at most 32 KiB.
+const DATAGRAM: usize = 64 << 10;
+/// `struct nlmsghdr`.
+const HEADER: usize = 16;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// the kernel has no IPVS, and could not load it
+    #[error("the kernel has no IPVS: load the module ip_vs (CONFIG_IP_VS)")]
+    Missing,
+    /// the socket failed
+    #[error("generic netlink: {0}")]
+    Socket(#[from] io::Error),
+    /// the kernel said no
+    #[error("the kernel refuses {command:?}: {why}")]
+    Refused {
+        /// what it refuses
+        command: Command,
+        /// its error
+        why: io::Error,
+    },
+    /// the kernel answered something else
+    #[error("the kernel's answer to {0:?} is not understood")]
+    Answer(Command),
+}
+
+impl Error {
+    /// The kernel's error number, if it said no: ENOENT, no such real server; ESRCH, no such virtual one; EEXIST,
+    /// it is there already.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Error::Refused { why, .. } => why.raw_os_error(),
+            _ => None,
+        }
+    }
+}
+
+/// How long IPVS remembers connections on which nothing happens; seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// established ones of TCP
+    pub tcp: u32,
+    /// those of TCP that end
+    pub tcp_fin: u32,
+    /// UDP
+    pub udp: u32,
+}
+
+/// The kernel's IPVS.
+#[derive(Debug)]
+pub struct Ipvs {
+    socket: Socket,
+    buffer: Vec<u8>,
+    sequence: u32,
+    family: u16,
+}
+
+impl Ipvs {
+    /// Finds IPVS. The kernel loads its module if it may; Linux 5.10 does not, 6.1 does.
+    pub fn open() -> Result<Ipvs, Error> {
+        let mut socket = Socket::new(NETLINK_GENERIC)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        let mut ipvs =
+            Ipvs { socket, buffer: Vec::with_capacity(DATAGRAM), sequence: 0, family: control::TYPE };
+        let mut family = None;
+        let answer =
+            ipvs.exchange(&control::question(), 0, &mut |bytes| family = family.or(control::answer(bytes)));
+        match answer? {
+            0 => {}
+            libc::ENOENT => return Err(Error::Missing),
+            errno => return Err(io::Error::from_raw_os_error(errno).into()),
+        }
+        ipvs.family = family.ok_or(Error::Missing)?;
+        Ok(ipvs)
+    }
+
+    /// What it is.
+    pub fn info(&mut self) -> Result<Info, Error> {
+        let answers = self.ask(Message::new(Command::GetInfo, vec![]), 0)?;
+        let info = answers.iter().find_map(|message| match &message.attributes {
+            Attributes::Info(attributes) => Some(Info::of(attributes)),
+            Attributes::Command(_) => None,
+        });
+        info.ok_or(Error::Answer(Command::GetInfo))
+    }
+
+    /// Its timeouts.
+    pub fn timeouts(&mut self) -> Result<Timeouts, Error> {
+        let mut timeouts = Timeouts::default();
+        for message in self.ask(Message::new(Command::GetConfig, vec![]), 0)? {
+            for attribute in message.of_command() {
+                match attribute {
+                    CommandAttribute::TimeoutTcp(seconds) => timeouts.tcp = *seconds,
+                    CommandAttribute::TimeoutTcpFin(seconds) => timeouts.tcp_fin = *seconds,
+                    CommandAttribute::TimeoutUdp(seconds) => timeouts.udp = *seconds,
+                    _ => {}
+                }
+            }
+        }
+        Ok(timeouts)
+    }
+
+    /// Sets them; 0: as it is.
+    pub fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), Error> {
+        let attributes = vec![
+            CommandAttribute::TimeoutTcp(timeouts.tcp),
+            CommandAttribute::TimeoutTcpFin(timeouts.tcp_fin),
+            CommandAttribute::TimeoutUdp(timeouts.udp),
+        ];
+        self.order(Command::SetConfig, attributes)
+    }
+
+    /// All virtual servers, whoever made them.
+    pub fn virtual_servers(&mut self) -> Result<Vec<ListedVirtualServer>, Error> {
+        let answers = self.ask(Message::new(Command::GetService, vec![]), NLM_F_DUMP)?;
+        let services = answers.iter().flat_map(Message::of_command).filter_map(|attribute| match attribute {
+            CommandAttribute::Service(attributes) => Some(ListedVirtualServer::of(attributes)),
+            _ => None,
+        });
+        services.collect::<Option<_>>().ok_or(Error::Answer(Command::GetService))
+    }
+
+    /// The real servers of a virtual one; none if that is not there.
+    pub fn real_servers(&mut self, of: &Key) -> Result<Vec<ListedRealServer>, Error> {
+        let question = vec![CommandAttribute::Service(of.attributes())];
+        let answers = self.ask(Message::new(Command::GetDestination, question), NLM_F_DUMP)?;
+        let servers = answers.iter().flat_map(Message::of_command).filter_map(|attribute| match attribute {
+            CommandAttribute::Destination(attributes) => Some(ListedRealServer::of(of.family(), attributes)),
+            _ => None,
+        });
+        servers.collect::<Option<_>>().ok_or(Error::Answer(Command::GetDestination))
+    }
+
+    /// Makes a virtual server.
+    pub fn add(&mut self, server: &VirtualServer) -> Result<(), Error> {
+        self.order(Command::NewService, vec![CommandAttribute::Service(server.attributes())])
+    }
+
+    /// Changes everything of a virtual server but its key.
+    pub fn change(&mut self, server: &VirtualServer) -> Result<(), Error> {
+        self.order(Command::SetService, vec![CommandAttribute::Service(server.attributes())])
+    }
+
+    /// Deletes a virtual server, and its real ones.
+    pub fn delete(&mut self, key: &Key) -> Result<(), Error> {
+        self.order(Command::DeleteService, vec![CommandAttribute::Service(key.attributes())])
+    }
+
+    /// Adds a real server to a virtual one.
+    pub fn add_to(&mut self, key: &Key, server: &RealServer) -> Result<(), Error> {
+        self.order_about(Command::NewDestination, key, server.attributes())
+    }
+
+    /// Changes a real server of a virtual one.
+    pub fn change_in(&mut self, key: &Key, server: &RealServer) -> Result<(), Error> {
+        self.order_about(Command::SetDestination, key, server.attributes())
+    }
+
+    /// Takes a real server away from a virtual one.
+    pub fn delete_from(&mut self, key: &Key, server: &RealServer) -> Result<(), Error> {
+        self.order_about(Command::DeleteDestination, key, server.key())
+    }
+
+    /// Deletes all virtual servers of the network namespace, whoever made them.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.order(Command::Flush, vec![])
+    }
+
+    fn order_about(
+        &mut self,
+        command: Command,
+        key: &Key,
+        server: Vec<crate::DestinationAttribute>,
+    ) -> Result<(), Error> {
+        let attributes =
+            vec![CommandAttribute::Service(key.attributes()), CommandAttribute::Destination(server)];
+        self.order(command, attributes)
+    }
+
+    fn order(&mut self, command: Command, attributes: Vec<CommandAttribute>) -> Result<(), Error> {
+        self.ask(Message::new(command, attributes), 0).map(drop)
+    }
+
+    fn ask(&mut self, question: Message, flags: u16) -> Result<Vec<Message>, Error> {
+        let command = question.command;
+        let mut answers = Vec::new();
+        let errno =
+            self.exchange(&question.encode(), flags, &mut |bytes| answers.extend(Message::decode(bytes)))?;
+        match errno {
+            0 => Ok(answers),
+            errno => Err(Error::Refused { command, why: io::Error::from_raw_os_error(errno) }),
+        }
+    }
+
+    /// Sends a question and hands on every answer, until the kernel says that there are no more. Its error
+    /// number; 0: none.
+    fn exchange(&mut self, payload: &[u8], flags: u16, each: &mut dyn FnMut(&[u8])) -> io::Result<i32> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.message_type = self.family;
+        // The answer to a listing ends by itself.
+        header.flags =
+            NLM_F_REQUEST | if flags & NLM_F_DUMP == NLM_F_DUMP { flags } else { flags | NLM_F_ACK };
+        header.sequence_number = self.sequence;
+        header.length = (HEADER + payload.len()) as u32;
+        let mut bytes = vec![0; HEADER];
+        netlink_packet_core::Emitable::emit(&header, &mut bytes);
+        bytes.extend_from_slice(payload);
+        self.socket.send(&bytes, 0)?;
+        loop {
+            self.receive()?;
+            let mut rest = self.buffer.as_slice();
+            while let Ok(message) = NetlinkBuffer::new_checked(rest) {
+                rest = rest.get((message.length() as usize).next_multiple_of(4)..).unwrap_or_default();
+                // What is left of a question that went wrong.
+                if message.sequence_number() != self.sequence {
+                    continue;
+                }
+                match message.message_type() {
+                    NLMSG_ERROR | NLMSG_DONE => return Ok(errno(message.payload())),
+                    NLMSG_OVERRUN => return Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
+                    kind if kind == self.family => each(message.payload()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        loop {
+            self.buffer.clear();
+            match self.socket.recv(&mut self.buffer, 0) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Of an error or of the end of a listing.
+fn errno(payload: &[u8]) -> i32 {
+    let code = payload.get(..4).and_then(|bytes| bytes.try_into().ok());
+    code.map_or(0, |bytes| i32::from_ne_bytes(bytes).saturating_neg())
+}

@@ -1,0 +1,55 @@
+//! What needs a kernel with IPVS, ipsets and dummy devices, in a virtual machine that has one: the codec of IPVS
+//! next to ipvsadm, and the take-over from kube-proxy's IPVS mode.
+//!
+//! The program runs twice. Started by cargo it has `scripts/vm/run.sh` boot a machine with itself and the daemon in
+//! it; in there it runs the tests, one after the other. `KUBE_VERDICT_VM_KERNEL` chooses the kernel (6.1; 5.10,
+//! 6.12 and 7.2 are the others). Arguments choose tests by parts of their names, as usual.
+
+mod codec;
+mod node;
+mod run;
+mod takeover;
+mod talk;
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+/// Set in the machine.
+const INSIDE: &str = "KUBE_VERDICT_IN_MACHINE";
+/// The kernel that is tested when nobody says otherwise.
+const KERNEL: &str = "6.1";
+/// How long everything may take, in seconds: emulation is slow, and the host may have other things to do.
+const LIMIT: &str = "600";
+
+const TESTS: &[(&str, fn())] = &[
+    ("codec::the_family_is_found_and_says_what_it_is", codec::the_family_is_found_and_says_what_it_is),
+    ("codec::what_we_make_ipvsadm_lists", codec::what_we_make_ipvsadm_lists),
+    ("codec::what_ipvsadm_makes_we_list", codec::what_ipvsadm_makes_we_list),
+    ("codec::refusals_are_told_apart", codec::refusals_are_told_apart),
+    ("takeover::connections_go_on_and_what_they_need_goes_after_them", takeover::connections_go_on),
+    ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),
+    ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),
+];
+
+fn main() -> ExitCode {
+    let chosen = run::Chosen::of(std::env::args().skip(1), TESTS);
+    if chosen.only_listed || chosen.tests.is_empty() || std::env::var_os(INSIDE).is_some() {
+        return chosen.run();
+    }
+    boot()
+}
+
+/// Runs this program in a machine, with the same arguments.
+fn boot() -> ExitCode {
+    let kernel = std::env::var("KUBE_VERDICT_VM_KERNEL").unwrap_or_else(|_| KERNEL.to_owned());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/vm/run.sh");
+    let me = std::env::current_exe().expect("this program's path");
+    let status = Command::new(&script)
+        .args(["-b", env!("CARGO_BIN_EXE_kube-verdict"), "-t", LIMIT])
+        .args(["-e", &format!("{INSIDE}={kernel}"), "-e", "RUST_BACKTRACE=1", &kernel])
+        .arg(me)
+        .args(std::env::args().skip(1))
+        .status()
+        .unwrap_or_else(|error| panic!("{}: {error}", script.display()));
+    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

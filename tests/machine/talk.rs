@@ -1,0 +1,88 @@
+//! Servers in network namespaces, and conversations with them.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, setns};
+use socket2::SockRef;
+
+/// How long an answer may take; one that is lost never comes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Moves the calling thread into a network namespace that `ip netns add` made.
+pub fn enter(netns: &str) {
+    let file = File::open(format!("/run/netns/{netns}")).expect("a network namespace");
+    setns(file, CloneFlags::CLONE_NEWNET).expect("entering it");
+}
+
+/// Runs `work` in a network namespace, on a thread of its own.
+pub fn within<T: Send>(netns: &str, work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let entered = || {
+            enter(netns);
+            work()
+        };
+        scope.spawn(entered).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Has a server in a namespace answer every line with the namespace's name and the client's address, in both
+/// families, for as long as the program runs.
+pub fn serve(netns: &'static str, port: u16) {
+    let listener = within(netns, || TcpListener::bind(("::", port)).expect("listening"));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || answer(netns, stream));
+        }
+    });
+}
+
+fn answer(name: &str, stream: TcpStream) -> Option<()> {
+    let peer = stream.peer_addr().ok()?.ip().to_canonical();
+    let mut writer = stream.try_clone().ok()?;
+    for line in BufReader::new(stream).lines() {
+        writeln!(writer, "{name} {peer} {}", line.ok()?).ok()?;
+    }
+    Some(())
+}
+
+/// A connection that is open.
+#[derive(Debug)]
+pub struct Talk {
+    stream: TcpStream,
+    answers: BufReader<TcpStream>,
+    words: usize,
+}
+
+impl Talk {
+    /// Opens one from a namespace.
+    pub fn open(netns: &str, to: &str) -> Talk {
+        let to: SocketAddr = to.parse().expect("an address and a port");
+        let stream = within(netns, || TcpStream::connect_timeout(&to, PATIENCE))
+            .unwrap_or_else(|error| panic!("{netns} cannot connect to {to}: {error}"));
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        let answers = BufReader::new(stream.try_clone().expect("the same socket"));
+        Talk { stream, answers, words: 0 }
+    }
+
+    /// Says something; who answered, and whom it sees as the client.
+    pub fn go_on(&mut self) -> (String, IpAddr) {
+        self.words += 1;
+        writeln!(self.stream, "{}", self.words).expect("sending");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("an answer");
+        let mut words = answer.split_whitespace();
+        let mut word = || words.next().unwrap_or_else(|| panic!("half an answer: {answer:?}")).to_owned();
+        let (name, peer, echo) = (word(), word(), word());
+        assert_eq!(echo, self.words.to_string());
+        (name, peer.parse().expect("an address"))
+    }
+
+    /// Ends it by a reset: it leaves nothing in TIME_WAIT.
+    pub fn reset(self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("no lingering");
+    }
+}
