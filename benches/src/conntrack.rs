@@ -20,6 +20,8 @@ use kube_verdict_table::{Backend, Family};
 use crate::floor::empty_table;
 use crate::stats::{row, tail};
 
+/// The first client whose flow is stale; those before have flows of others.
+const STALE: u32 = 0x0100_0000;
 /// Time between two changes of an endpoint.
 const GAP: Duration = Duration::from_millis(5);
 
@@ -51,7 +53,7 @@ fn measure_clean(
     let targets: Targets = (0..ports).map(frontend).collect();
     let mut times = Vec::new();
     for _ in 0..rounds {
-        load((0..stale).map(|n| udp(client(n), Ipv4Addr::new(10, 96, 0, 1), 5000)))?;
+        load((0..stale).map(|n| udp(client(STALE + n), Ipv4Addr::new(10, 96, 0, 1), 5000)))?;
         let start = Instant::now();
         let deleted = clean(&mut kernel, Family::V4, &targets, |_| false)?;
         times.push(start.elapsed());

@@ -24,6 +24,7 @@ tidy_up() {
 	local status=$?
 	trap '' INT TERM
 	kill -KILL "$cluster" 2>/dev/null || true
+	wait "$cluster" 2>/dev/null || true
 	all_off
 	remove_control_groups
 	[ ! -e "$state/sysctls" ] || sysctl -q -p "$state/sysctls" >/dev/null || true

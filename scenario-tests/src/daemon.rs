@@ -56,6 +56,7 @@ pub fn program() -> &'static Path {
 pub struct Files {
     directory: tempfile::TempDir,
     is_cluster: bool,
+    words: Vec<String>,
 }
 
 impl Files {
@@ -65,7 +66,7 @@ impl Files {
         fs::create_dir(directory.path().join("manifests")).expect("a directory");
         // JSON is YAML.
         fs::write(directory.path().join("config.yaml"), config.to_string()).expect("the configuration");
-        Files { directory, is_cluster: false }
+        Files { directory, is_cluster: false, words: Vec::new() }
     }
 
     /// With this configuration, and a kubeconfig in place of manifests.
@@ -77,6 +78,11 @@ impl Files {
         fs::write(files.config(), config.to_string()).expect("the configuration");
         kubeconfig.write(&files.kubeconfig());
         files
+    }
+
+    /// Adds words to the command line.
+    pub fn add_words(&mut self, words: &[&str]) {
+        self.words.extend(words.iter().map(|word| (*word).to_owned()));
     }
 
     /// The file that leads to the API server.
@@ -122,7 +128,7 @@ impl Files {
         if !self.is_cluster {
             command.arg("--manifests").arg(self.manifests());
         }
-        command.args(["--hostname-override", NODE]);
+        command.args(["--hostname-override", NODE]).args(&self.words);
         command
     }
 

@@ -128,6 +128,11 @@ impl Scenario {
         &self.sightings
     }
 
+    /// The daemon's files, to be changed before it starts.
+    pub fn files_mut(&mut self) -> &mut Files {
+        &mut self.files
+    }
+
     /// The daemon's files.
     pub fn files(&self) -> &Files {
         &self.files

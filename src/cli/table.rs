@@ -7,7 +7,7 @@ use kube_verdict_table::objects::ObjectEvent;
 
 use super::Failure;
 use super::arguments::Sources;
-use crate::client;
+use crate::client::{self, Requests};
 use crate::config::{self, Effective};
 use crate::node::{Interfaces, Reliance, ThisNode, name};
 use crate::source::kubernetes::Part;
@@ -51,7 +51,7 @@ fn from_cluster(effective: &Effective, node_name: &str) -> Result<Vec<ObjectEven
     let part = Part { node_name: node_name.to_owned(), proxy_name: effective.service_proxy_name.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let access = client::connect(&effective.client)?;
+        let access = client::connect(&effective.client, Requests::new()?)?;
         let listed = kubernetes::list(&access.client, &part).await;
         listed.map_err(|error| format!("{}: {error}", access.url).into())
     })

@@ -10,10 +10,12 @@ mod error;
 mod origin;
 mod outage;
 mod renewing;
+mod requests;
 mod stamp;
 
 pub use bucket::Bucket;
 pub use error::{ClientError, explain};
+pub use requests::Requests;
 
 use crate::config;
 use origin::Origin;
@@ -28,12 +30,12 @@ pub struct Access {
     pub url: String,
 }
 
-/// Makes a client. Nothing is sent yet; a configuration that can never work is an error now. To be called in
-/// the runtime that requests are to run on.
-pub fn connect(settings: &config::Client) -> Result<Access, ClientError> {
+/// Makes a client, whose requests are counted. Nothing is sent yet; a configuration that can never work is an
+/// error now. To be called in the runtime that requests are to run on.
+pub fn connect(settings: &config::Client, requests: Requests) -> Result<Access, ClientError> {
     let origin = Origin::of(settings);
     let connection = origin.connect()?;
     let url = connection.url.clone();
-    let service = Renewing::new(origin, connection, settings);
+    let service = Renewing::new(origin, connection, settings, requests);
     Ok(Access { client: kube::Client::new(service, "default"), url })
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use kube::Client;
 use kube::client::Body;
 use tower_service::Service;
@@ -21,6 +21,7 @@ use super::bucket::Bucket;
 use super::error::explain;
 use super::origin::{Connection, Origin};
 use super::outage::Outage;
+use super::requests::Requests;
 use super::stamp::Stamp;
 use crate::config;
 
@@ -42,15 +43,21 @@ struct Shared {
     looked_at: Instant,
     bucket: Bucket,
     outage: Outage,
+    requests: Requests,
 }
 
 impl Renewing {
-    pub(super) fn new(origin: Origin, connection: Connection, settings: &config::Client) -> Self {
+    pub(super) fn new(
+        origin: Origin,
+        connection: Connection,
+        settings: &config::Client,
+        requests: Requests,
+    ) -> Self {
         let Connection { client, url, stamp } = connection;
         let looked_at = Instant::now();
         let bucket = Bucket::new(settings.qps, settings.burst, looked_at);
         let outage = Outage::default();
-        let shared = Shared { origin, client, url, stamp, looked_at, bucket, outage };
+        let shared = Shared { origin, client, url, stamp, looked_at, bucket, outage, requests };
         Renewing { shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -86,8 +93,11 @@ impl Shared {
         }
     }
 
-    /// Says what is new about the server.
-    fn note(&mut self, answer: &Result<Response<Body>, kube::Error>, now: Instant) {
+    /// Counts an answer, and says what is new about the server.
+    fn note(&mut self, method: &Method, answer: &Result<Response<Body>, kube::Error>, now: Instant) {
+        let code = answer.as_ref().ok().map(|response| response.status().as_u16());
+        let host = self.url.split("://").last().unwrap_or_default().trim_end_matches('/');
+        self.requests.count(code, host, method.as_str());
         let trouble = match answer {
             Ok(response) => trouble(response.status()),
             Err(error) => Some(reason(error)),
@@ -153,8 +163,9 @@ impl Service<Request<Body>> for Renewing {
                 tokio::time::sleep(wait).await;
             }
             let client = this.lock().client(Instant::now());
+            let method = request.method().clone();
             let answer = client.send(request).await;
-            this.lock().note(&answer, Instant::now());
+            this.lock().note(&method, &answer, Instant::now());
             answer.map_err(Into::into)
         })
     }

@@ -21,13 +21,13 @@ impl Observed {
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let durations = HistogramOpts::new(
             "kubeproxy_conntrack_reconciler_sync_duration_seconds",
-            "[ALPHA] Duration of a clean-up of stale UDP flows in seconds",
+            "[ALPHA] ReconcileConntrackFlowsLatency latency in seconds",
         );
         let durations = durations.buckets(exponential_buckets(0.001, 2.0, 15)?);
         let durations = HistogramVec::new(durations, &["ip_family"])?;
         let deleted = Opts::new(
             "kubeproxy_conntrack_reconciler_deleted_entries_total",
-            "[ALPHA] Number of stale UDP flows that were deleted from conntrack",
+            "[ALPHA] Cumulative conntrack flows deleted by conntrack reconciler",
         );
         let deleted = GenericCounterVec::new(deleted, &["ip_family"])?;
         registry.register(Box::new(durations.clone()))?;

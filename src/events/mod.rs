@@ -6,12 +6,14 @@
 //! every node of a cluster would say of one object at the same time, as of two Services with the same address, is
 //! left to the log.
 
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube_verdict_table::objects::{Kind, ObjectKey};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::client::{Bucket, explain};
 
@@ -23,10 +25,21 @@ const WAITING: usize = 64;
 const BURST: u32 = 10;
 const PER_SECOND: f64 = 1.0;
 
+/// How long an ending process waits for its last events.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Where events go. Clones lead to the same place.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
-    sender: Option<mpsc::Sender<(ObjectReference, Event)>>,
+    sender: Option<mpsc::Sender<Letter>>,
+}
+
+/// What the task is given.
+enum Letter {
+    /// to be told of an object; boxed because it is large and channels keep room
+    Event(Box<(ObjectReference, Event)>),
+    /// everything before this was told, or lost
+    End(oneshot::Sender<()>),
 }
 
 impl Events {
@@ -53,11 +66,23 @@ impl Events {
         self.put(EventType::Warning, object, reason, action, message.into());
     }
 
+    /// Waits until what was said is told, for a moment: for a process that is about to end.
+    pub async fn settle(&self) {
+        let Some(sender) = &self.sender else { return };
+        let (done, told) = oneshot::channel();
+        let telling = async {
+            if sender.send(Letter::End(done)).await.is_ok() {
+                let _ = told.await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, telling).await;
+    }
+
     fn put(&self, type_: EventType, object: &ObjectKey, reason: &str, action: &str, message: String) {
         let Some(sender) = &self.sender else { return };
         let (reason, action, note) = (reason.to_owned(), action.to_owned(), Some(message));
         let event = Event { type_, reason, note, action, secondary: None };
-        if sender.try_send((reference(object), event)).is_err() {
+        if sender.try_send(Letter::Event(Box::new((reference(object), event)))).is_err() {
             tracing::debug!("an Event about {object} is dropped: too many wait");
         }
     }
@@ -82,10 +107,17 @@ fn reference(object: &ObjectKey) -> ObjectReference {
     }
 }
 
-async fn tell(recorder: Recorder, mut events: mpsc::Receiver<(ObjectReference, Event)>) {
-    let mut bucket = Bucket::new(PER_SECOND, BURST, std::time::Instant::now());
-    while let Some((object, event)) = events.recv().await {
-        tokio::time::sleep(bucket.take(std::time::Instant::now())).await;
+async fn tell(recorder: Recorder, mut letters: mpsc::Receiver<Letter>) {
+    let mut bucket = Bucket::new(PER_SECOND, BURST, Instant::now());
+    while let Some(letter) = letters.recv().await {
+        let (object, event) = match letter {
+            Letter::Event(letter) => *letter,
+            Letter::End(done) => {
+                let _ = done.send(());
+                continue;
+            }
+        };
+        tokio::time::sleep(bucket.take(Instant::now())).await;
         if let Err(error) = recorder.publish(&event, &object).await {
             tracing::debug!("the Event {} is lost: {}", event.reason, explain(&error));
         }
@@ -107,6 +139,13 @@ mod tests {
         let service = reference(&key);
         assert_eq!((service.api_version.as_deref(), service.uid), (Some("v1"), None));
         assert_eq!(service.namespace.as_deref(), Some("default"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn last_words_are_not_waited_for_without_end() {
+        let (sender, _receiver) = mpsc::channel(1);
+        Events { sender: Some(sender) }.settle().await;
+        Events::none().settle().await;
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ pub struct Reconciler<K, W = ()> {
 struct Failure {
     retry_at: Instant,
     pause: Duration,
-    said: Vec<String>,
+    errors: Vec<Error>,
 }
 
 impl<K: Kernel, W: Witness> Reconciler<K, W> {
@@ -105,9 +105,24 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         let start = Instant::now();
         let is_empty = update.change.is_empty();
         let result = match is_empty {
-            // What failed before stays failed: an empty change mends nothing.
-            true if self.failure.is_some() => return None,
-            true => Ok(Report::default()),
+            true => {
+                // What failed before stays failed: an empty change mends nothing.
+                if let Some(failure) = &self.failure {
+                    let synced = Synced {
+                        table: &self.table,
+                        scope: Scope::Nothing,
+                        update: Some(&update),
+                        took: Duration::ZERO,
+                        outcome: Err(&failure.errors),
+                        figures: PerFamily::from_fn(|family| self.backend.figures(family)),
+                        quarantined: self.backend.quarantined(),
+                        was_foreign: false,
+                    };
+                    self.witness.synced(&synced);
+                    return None;
+                }
+                Ok(Report::default())
+            }
             false => {
                 self.garbage_at.get_or_insert(now + GARBAGE);
                 self.backend.apply(&self.table, &update.change, now)
@@ -180,15 +195,16 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
                 Some(report)
             }
             Err(errors) => {
-                let said: Vec<String> = errors.iter().map(Error::to_string).collect();
+                let words = |errors: &[Error]| errors.iter().map(Error::to_string).collect::<Vec<_>>();
+                let said = words(&errors);
                 let before = self.failure.take();
-                if before.as_ref().is_none_or(|failure| failure.said != said) {
+                if before.as_ref().is_none_or(|failure| words(&failure.errors) != said) {
                     said.iter().for_each(|error| tracing::error!("{error}"));
                     tracing::error!("what was programmed stays; trying again");
                 }
                 let longest = self.sync_period.max(RETRY);
                 let pause = before.map_or(RETRY, |failure| (failure.pause * 2).min(longest));
-                self.failure = Some(Failure { retry_at: now + pause, pause, said });
+                self.failure = Some(Failure { retry_at: now + pause, pause, errors });
                 None
             }
         }

@@ -12,7 +12,7 @@ use kube_verdict_table::{Family, NodeState, PerFamily, ServiceTable, Settings};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Ended, Input, News, Pace, Reconciler, run};
+use super::{Ended, Input, News, Pace, Reconciler, Synced, Witness, run};
 
 const SYNC_PERIOD: Duration = Duration::from_secs(30);
 
@@ -42,6 +42,10 @@ fn slice(n: u8, endpoint: u8) -> ObjectEvent {
 }
 
 fn reconciler(now: Instant) -> Reconciler<MemoryKernel> {
+    reconciler_with((), now)
+}
+
+fn reconciler_with<W: Witness>(witness: W, now: Instant) -> Reconciler<MemoryKernel, W> {
     let settings = Settings {
         node_name: "node".into(),
         detector: PerFamily::default(),
@@ -50,7 +54,7 @@ fn reconciler(now: Instant) -> Reconciler<MemoryKernel> {
     };
     let table = ServiceTable::new(settings, NodeState::default());
     let backend = Nftables::new(MemoryKernel::new(), Options { masquerade_mark: 0x4000 });
-    Reconciler::new(table, backend, (), SYNC_PERIOD, now)
+    Reconciler::new(table, backend, witness, SYNC_PERIOD, now)
 }
 
 fn news(events: impl IntoIterator<Item = ObjectEvent>) -> Input {
@@ -176,4 +180,37 @@ async fn what_waits_goes_out_together_and_stopping_leaves_the_rules() {
     assert_eq!(ended, Ended::Stopped);
     assert_eq!(ours.backend_mut().kernel_mut().committed.len(), committed + 1, "one batch for all");
     assert_eq!(backends(&mut ours), ["10.0.1.2:8080"]);
+}
+
+/// Notes what it is told.
+#[derive(Default)]
+struct Notes(std::rc::Rc<std::cell::RefCell<Vec<String>>>);
+
+impl Witness for Notes {
+    fn requested(&mut self, _: &Input) {
+        self.0.borrow_mut().push("requested".into());
+    }
+
+    fn synced(&mut self, sync: &Synced<'_>) {
+        let (scope, is_ok, checks) =
+            (sync.scope, sync.outcome.is_ok(), sync.update.map_or(0, |update| update.health_checks.len()));
+        self.0.borrow_mut().push(format!("{scope:?} {is_ok} {checks}"));
+    }
+}
+
+#[test]
+fn a_witness_hears_of_every_update_even_while_the_kernel_refuses() {
+    let now = Instant::now();
+    let notes = Notes::default();
+    let heard = std::rc::Rc::clone(&notes.0);
+    let mut ours = reconciler_with(notes, now);
+    ours.backend_mut().kernel_mut().fault =
+        Some(Box::new(|_| Some(CommitError::Io(io::Error::from_raw_os_error(libc::ENOMEM)))));
+    ours.take_in(news([service(1)]), now);
+    // Nothing to programme, and a sync that failed before.
+    ours.take_in(news([service(1)]), now);
+    ours.backend_mut().kernel_mut().fault = None;
+    ours.wake(now + SYNC_PERIOD);
+    let heard: Vec<String> = heard.borrow().clone();
+    assert_eq!(heard, ["requested", "Change false 0", "requested", "Nothing false 0", "Everything true 0"]);
 }

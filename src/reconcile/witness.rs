@@ -45,6 +45,8 @@ pub enum Scope {
     Everything,
     /// what changed in the table
     Change,
+    /// nothing: the news change nothing that is programmed, and what failed before has failed as before
+    Nothing,
 }
 
 /// A sync that ended.

@@ -159,12 +159,19 @@ impl Witness for Monitor {
         if let Some(update) = sync.update {
             self.take_in(update);
         }
-        self.measure(sync);
+        let was_tried = sync.scope != Scope::Nothing;
+        if was_tried {
+            self.measure(sync);
+        }
         let has_failed =
             |family| sync.outcome.is_err_and(|errors| errors.iter().any(|e| e.family() == family));
         let failed = PerFamily::from_fn(has_failed);
         for family in Family::BOTH {
-            if failed[family] { self.family_failed(family) } else { self.family_succeeded(family, now) }
+            match failed[family] {
+                true if was_tried => self.family_failed(family),
+                true => {}
+                false => self.family_succeeded(family, now),
+            }
         }
         self.is_retry = sync.outcome.is_err();
         if sync.outcome.is_ok() {

@@ -52,7 +52,8 @@ fn theirs() -> Exposition {
 #[test]
 fn every_metric_of_kube_proxy_is_here_or_accounted_for() {
     let theirs = theirs();
-    let mut scenario = Scenario::start(&Config::default());
+    let control_plane = ControlPlane::start();
+    let mut scenario = Scenario::start_in(&control_plane, &Config::default());
     scenario.apply(objects());
     let ours = scrape(scenario.node());
     let absent = metrics_page::absent();

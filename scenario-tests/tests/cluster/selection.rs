@@ -1,9 +1,13 @@
 //! What is for us and what is not (reference §1.1), and in which order it comes.
 
-use kube_verdict_scenario_tests::cluster::ControlPlane;
-use kube_verdict_scenario_tests::prelude::*;
+use std::time::{Duration, Instant};
 
-use crate::web;
+use kube_verdict_scenario_tests::cluster::ControlPlane;
+use kube_verdict_scenario_tests::kernel;
+use kube_verdict_scenario_tests::prelude::*;
+use kube_verdict_scenario_tests::probe::Seen;
+
+use crate::{IN_SYNC, web};
 
 const PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
@@ -51,5 +55,45 @@ fn in_any_order() {
     ] {
         scenario.apply(objects);
         scenario.check(std::slice::from_ref(case));
+    }
+}
+
+/// Whose Service carries our name is ours; kube-proxy's Services and rules are left alone.
+#[test]
+fn beside_kube_proxy() {
+    let control_plane = ControlPlane::start();
+    let mut scenario = Scenario::in_cluster(&control_plane, &Config::default());
+    scenario.files_mut().add_words(&["--service-proxy-name", "mine"]);
+    let named = |name: &str, number: u8, proxy: Option<&str>| {
+        let service = service(name).ip(&format!("10.96.0.{number}")).tcp("http", 80);
+        let service = if let Some(proxy) = proxy { service.label(PROXY_NAME, proxy) } else { service };
+        [service.build(), slice(name, name).tcp("http", 8080).with([at("pod-c")]).build()].concat()
+    };
+    scenario.write([
+        named("ours", 10, Some("mine")),
+        named("another", 11, Some("another")),
+        named("kube-proxys", 12, None),
+    ]);
+    kernel::load(scenario.node(), "table ip kube-proxy {\n}\n");
+    scenario.start_daemon();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !scenario.files().log().contains(IN_SYNC) {
+        assert!(Instant::now() < deadline, "{}", scenario.files().log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    scenario.check_packets(&[
+        case("ours", From::PodA, "10.96.0.10:80", dnat(&["pod-c:8080"])),
+        case("another's", From::PodA, "10.96.0.11:80", PASS),
+        case("kube-proxy's", From::PodA, "10.96.0.12:80", PASS),
+        case("nobody's", From::PodA, "10.96.0.13:80", PASS),
+    ]);
+    assert!(kernel::nft(scenario.node(), &["list", "table", "ip", "kube-proxy"], "").is_ok());
+    // What changes hands follows.
+    control_plane.api().apply(&named("ours", 10, Some("another")));
+    control_plane.api().apply(&named("another", 11, Some("mine")));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let served = |to: &str| matches!(scenario.try_send(From::PodA, Family::V4, to), Seen::Dnat { .. });
+    while served("10.96.0.10:80") || !served("10.96.0.11:80") {
+        assert!(Instant::now() < deadline, "{}", scenario.files().log());
     }
 }

@@ -24,7 +24,9 @@ pub async fn list(client: &Client, part: &Part) -> Result<Vec<ObjectEvent>, List
     all::<Service>(client, part, &mut events).await?;
     all::<EndpointSlice>(client, part, &mut events).await?;
     all::<Node>(client, part, &mut events).await?;
-    all::<ServiceCidr>(client, part, &mut events).await?;
+    if part.proxy_name.is_none() {
+        all::<ServiceCidr>(client, part, &mut events).await?;
+    }
     Ok(events)
 }
 

@@ -42,7 +42,10 @@ pub fn follow(client: &Client, part: &Part, runtime: &Handle) -> Watches {
     begin::<Node>(client, part, &inbox, &mut tasks, runtime);
     begin::<Service>(client, part, &inbox, &mut tasks, runtime);
     begin::<EndpointSlice>(client, part, &inbox, &mut tasks, runtime);
-    begin::<ServiceCidr>(client, part, &inbox, &mut tasks, runtime);
+    // Beside another proxy an address that is none of ours may be the other's: not to be dropped.
+    if part.proxy_name.is_none() {
+        begin::<ServiceCidr>(client, part, &inbox, &mut tasks, runtime);
+    }
     Watches { inbox, _tasks: tasks }
 }
 

@@ -107,7 +107,8 @@ const LONGEST: u32 = 290;
 pub struct Part {
     /// the node
     pub node_name: String,
-    /// Services whose label `service.kubernetes.io/service-proxy-name` is this; None: those without the label
+    /// Services whose label `service.kubernetes.io/service-proxy-name` is this, beside a proxy that serves the
+    /// others; None: those without the label
     pub proxy_name: Option<String>,
 }
 

@@ -160,7 +160,8 @@ impl Error {
 fn hint(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => {
-            ". Programming nftables needs CAP_NET_ADMIN: run as root, or grant it"
+            ". Either CAP_NET_ADMIN is missing (run as root, or grant it), or another process owns our table \
+             (`nft list tables` shows `flags owner`)"
         }
         Some(libc::EMSGSIZE) => ". Raise net.core.wmem_max, or grant CAP_NET_ADMIN in the initial namespace",
         Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::EINVAL) => {

@@ -1,0 +1,114 @@
+//! The life of the loop: from the first complete set of objects until it is told to stop, or has to begin anew.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+
+use kube_verdict_nftables::{Kernel, Netlink, Nftables, Options};
+use kube_verdict_table::ServiceTable;
+use tokio::runtime::Handle;
+
+use super::attendants::attend;
+use super::{Failure, first};
+use crate::client::Requests;
+use crate::config::{self, Loaded};
+use crate::events::{self, Events};
+use crate::feed::Feed;
+use crate::node::{self, Reliance, ThisNode};
+use crate::reconcile::{Ended, Input, Pace, Reconciler, Witness, run as reconcile};
+use crate::source::Source;
+use crate::{host, memory};
+
+/// What it needs, whatever the source.
+pub(super) struct Life {
+    pub(super) netlink: Netlink,
+    pub(super) loaded: Loaded,
+    pub(super) name: String,
+    pub(super) reliance: Reliance,
+    pub(super) outside: Handle,
+    pub(super) events: Events,
+    /// what the client counts, if there is one
+    pub(super) requests: Option<Requests>,
+    /// what is logged after the first sync
+    pub(super) in_sync: &'static str,
+}
+
+impl Life {
+    /// Lives it.
+    pub(super) async fn live<S: Source>(
+        self,
+        source: S,
+        stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), Failure> {
+        self.set_up_the_host()?;
+        let (witness, mut serving) = attend(&self)?;
+        let Life { netlink, loaded, name, reliance, events, in_sync, .. } = self;
+        let Loaded { effective, source: file, .. } = loaded;
+        // What ends a life before its news do: an order, or a reason to start anew.
+        let mut ending = std::pin::pin!(async {
+            tokio::select! {
+                () = stop => Ok(()),
+                unavailable = serving.failed() => {
+                    // Its Event is on its way, and would end with the process.
+                    events.settle().await;
+                    Err(Failure::from(unavailable))
+                }
+                changed = config::changed(file.as_ref()) => Err(changed.into()),
+            }
+        });
+        let options = Options { masquerade_mark: effective.masquerade_mark };
+        let pace = Pace { min_sync_period: effective.min_sync_period };
+        let sync_period = effective.sync_period;
+
+        let interfaces = node::follow()?;
+        let this = ThisNode::new(name, effective, interfaces.borrow().clone(), reliance);
+        let mut feed = Feed::new(source, interfaces, this);
+        let first = tokio::select! {
+            ended = &mut ending => return ended,
+            first = first::input(&mut feed) => first?,
+        };
+        config::log(&feed.node().suspicious(host::is_dual_stack())?);
+        let started = concat!("kube-verdict ", env!("CARGO_PKG_VERSION"));
+        events.say(&events::node(feed.node().name()), "Starting", "StartKubeProxy", started);
+
+        let fixed = feed.node().fixed()?;
+        let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
+        feed.fix(fixed);
+        let backend = Nftables::new(netlink, options);
+        let mut reconciler = Reconciler::new(table, backend, witness, sync_period, Instant::now());
+        begin(&mut reconciler, first, in_sync);
+        let mut ended = Ok(());
+        let stop = async { ended = ending.await };
+        match reconcile(&mut reconciler, &mut feed, pace, stop).await {
+            Ended::Stopped => {
+                ended.map_err(|failure| format!("{failure}; the rules stay"))?;
+                tracing::info!("stopped; the rules stay (`kube-verdict cleanup` removes them)");
+                Ok(())
+            }
+            Ended::NoMoreNews => Err(format!("{}; the rules stay", feed.ended()).into()),
+        }
+    }
+
+    /// Conntrack's settings, and this process's place when memory is short (reference §16).
+    fn set_up_the_host(&self) -> Result<(), Failure> {
+        if let Some(read_only) = host::prepare(&self.loaded.effective)?.read_only {
+            let node = events::node(&self.name);
+            self.events.warn(&node, "readOnlySysFS", "StartKubeProxy", read_only.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// The first sync.
+fn begin<K: Kernel, W: Witness>(reconciler: &mut Reconciler<K, W>, first: Input, in_sync: &str) {
+    let start = Instant::now();
+    if let Some(report) = reconciler.start(first, start) {
+        tracing::info!(
+            frontends = reconciler.table().frontends().count(),
+            operations = report.operations,
+            milliseconds = start.elapsed().as_millis() as u64,
+            "{in_sync}"
+        );
+    }
+    memory::give_back();
+}
