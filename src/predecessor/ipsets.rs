@@ -1,7 +1,7 @@
 //! The ipsets of kube-proxy's IPVS mode: destroyed by name, over nfnetlink. They can only be when no rule refers
 //! to them, so the iptables chains go first; one that a rule of somebody else uses stays, and is named. Before that
-//! they tell which NodePorts kube-proxy had. Facts:
-//! reference §12.7; linux/netfilter/ipset/ip_set.h and net/netfilter/ipset/ip_set_core.c of the kernel.
+//! they tell which NodePorts kube-proxy had. Facts: reference §12.7; linux/netfilter/ipset/ip_set.h and
+//! net/netfilter/ipset/ip_set_core.c of the kernel.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -249,28 +249,26 @@ mod tests {
         assert_eq!(&bytes[32..], b"KUBE-IPVS-IPS\0\0\0");
     }
 
-    /// What Linux 6.1 says of two elements, from struct nfgenmsg on; one has more attributes than a bitmap's.
+    /// Two elements as the kernel lists them, from struct nfgenmsg on: a bitmap's, and one with a protocol.
     #[test]
     fn ports_are_found_and_odd_bytes_survived() {
         #[rustfmt::skip]
         let listing = [
             2, 0, 0, 0,
             5, 0, 1, 0, 6, 0, 0, 0,                             // IPSET_ATTR_PROTOCOL
-            40, 0, 8, 0x80,                                     // IPSET_ATTR_ADT, nested
+            36, 0, 8, 0x80,                                     // IPSET_ATTR_ADT, nested
             12, 0, 7, 0x80, 6, 0, 4, 0x40, 0x75, 0x80, 0, 0,    // IPSET_ATTR_DATA: IPSET_ATTR_PORT 30080
             20, 0, 7, 0x80,
             6, 0, 4, 0x40, 0x75, 0x81, 0, 0,                    // 30081
             5, 0, 7, 0, 132, 0, 0, 0,                           // IPSET_ATTR_PROTO
         ];
-        let mut listing = listing.to_vec();
-        listing[12] = 36;
         assert_eq!(ports_in(&listing), [30080, 30081]);
         for end in 0..listing.len() {
             ports_in(&listing[..end]);
         }
         for at in 0..listing.len() {
             for value in [0, 1, 3, 4, 0x7f, 0xff] {
-                let mut damaged = listing.clone();
+                let mut damaged = listing;
                 damaged[at] = value;
                 ports_in(&damaged);
             }
