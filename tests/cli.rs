@@ -395,15 +395,16 @@ fn cleanup_removes_our_tables_and_no_others_as_often_as_one_likes() {
     });
 }
 
+/// kube-proxy's is a dummy device; this machine may not have the kind, and what else has the name is somebody
+/// else's.
 #[test]
-fn cleanup_names_what_it_leaves_of_ipvs() {
+fn cleanup_leaves_a_device_of_another_kind() {
     in_namespace(|| {
-        ends(
-            Command::new("ip").args(["link", "add", "kube-ipvs0", "type", "veth", "peer", "name", "other"]),
-            0,
-        );
+        let link = |words: &str| ends(Command::new("ip").arg("link").args(words.split(' ')), 0);
+        link("add kube-ipvs0 type veth peer name other");
         let (out, _) = ends(&mut program("cleanup --only kube-proxy"), 0);
-        assert!(out.starts_with("kube-proxy's device kube-ipvs0 stays, and 0 virtual servers"), "{out}");
+        assert_eq!(out, "there is nothing of kube-proxy's\n");
+        link("show kube-ipvs0");
     });
 }
 
