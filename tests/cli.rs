@@ -192,6 +192,28 @@ fn without_any_source_both_are_named() {
     }
 }
 
+/// As in an image from scratch.
+#[test]
+fn authorities_of_the_system_are_not_needed_where_nothing_is_checked_with_them() {
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {
+            "server": "https://127.0.0.1:1", "insecure-skip-tls-verify": true
+        }}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    });
+    let directory = directory(&[("kubeconfig", &config.to_string())]);
+    let kubeconfig = directory.path().join("kubeconfig");
+    let flags = [format!("--kubeconfig={}", kubeconfig.display()), "--master=http://127.0.0.1:1".into()];
+    for flag in flags {
+        let mut command = program("render");
+        command.arg(&flag).env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+        let (_, error) = ends(&mut command, 1);
+        assert!(error.contains("refused") && !error.contains("CA certificates"), "{flag}: {error}");
+    }
+}
+
 #[test]
 fn a_directory_that_cannot_be_read_is_named_with_what_to_do() {
     let file = format!("{EXAMPLES}/web.yaml");

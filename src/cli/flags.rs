@@ -13,7 +13,8 @@ use crate::config::flags::{self, Flag};
 pub(super) struct ProxyFlags(pub(super) Flags);
 
 /// The flags that every command of ours takes, before its name or after it.
-const EVERYWHERE: [&str; 5] = ["config", "hostname-override", "v", "vmodule", "logging-format"];
+const EVERYWHERE: [&str; 7] =
+    ["config", "hostname-override", "v", "vmodule", "logging-format", "kubeconfig", "master"];
 
 impl Args for ProxyFlags {
     fn augment_args(command: Command) -> Command {

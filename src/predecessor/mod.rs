@@ -51,7 +51,8 @@ pub fn retire(established: Established) -> (Report, Option<Wait>) {
         Err(why) => report.failed("what kube-proxy left in nf_tables", why),
     }
     iptables_legacy::retire(&mut report);
+    let node_ports = ipsets::node_ports();
     ipsets::retire(&mut report);
-    let wait = ipvs::retire(established, &mut report);
+    let wait = ipvs::retire(established, node_ports, &mut report);
     (report, wait)
 }

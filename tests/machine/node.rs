@@ -50,14 +50,16 @@ const SERVERS: &str = "\
 -A -t 192.0.2.1:30080 -s rr
 -a -t 192.0.2.1:30080 -r 10.2.1.2:8080 -m -w 1
 -a -t 192.0.2.1:30080 -r 10.2.2.2:8080 -m -w 1
+-A -t 192.0.2.1:30081 -s rr
 -A -t [fd00:10:96::1]:80 -s rr
 -a -t [fd00:10:96::1]:80 -r [fd00:2:1::2]:8080 -m -w 1
 -a -t [fd00:10:96::1]:80 -r [fd00:2:2::2]:8080 -m -w 1
 ";
 
 /// Those of others, as `ipvsadm -Sn` sorts and writes them.
-pub const FOREIGN: [&str; 4] = [
+pub const FOREIGN: [&str; 5] = [
     "-A -f 77 -s wlc",
+    "-A -t 192.0.2.1:9998 -s wlc",
     "-A -t 192.0.2.1:9999 -s wlc",
     "-a -f 77 -r 10.2.1.2:0 -g -w 1",
     "-a -t 192.0.2.1:9999 -r 10.9.9.9:80 -m -w 1",
@@ -75,6 +77,7 @@ add KUBE-EXTERNAL-IP 198.51.100.7,tcp:80
 create KUBE-LOAD-BALANCER-SOURCE-CIDR hash:ip,port,net
 create KUBE-NODE-PORT-TCP bitmap:port range 0-65535
 add KUBE-NODE-PORT-TCP 30080
+add KUBE-NODE-PORT-TCP 30081
 create KUBE-IPVS-IPS hash:ip
 add KUBE-IPVS-IPS 10.96.0.1
 add KUBE-IPVS-IPS 10.96.0.2

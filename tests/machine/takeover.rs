@@ -96,7 +96,7 @@ pub fn connections_go_on() {
     assert!(removed.iter().any(|what| what.contains("ip6tables-nft table filter")), "{removed:?}");
     assert!(removed.contains(&"kube-proxy's 9 ipsets".to_owned()), "{removed:?}");
     assert!(
-        removed.contains(&"kube-proxy's 1 virtual servers without connections from IPVS".to_owned()),
+        removed.contains(&"kube-proxy's 2 virtual servers without connections from IPVS".to_owned()),
         "{removed:?}"
     );
     // The external address' has no connection; its real servers tell whose the NodePort's is.
@@ -152,7 +152,7 @@ pub fn cleanup_does_not_wait() {
     };
     let said = cleanup();
     for expected in [
-        "removed kube-proxy's 5 virtual servers from IPVS, which ended 2 connections\n",
+        "removed kube-proxy's 6 virtual servers from IPVS, which ended 2 connections\n",
         "removed kube-proxy's device kube-ipvs0\n",
         "removed kube-proxy's 9 ipsets\n",
     ] {

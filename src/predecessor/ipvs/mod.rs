@@ -34,6 +34,9 @@ use crate::node::Interfaces;
 /// kube-proxy's device.
 const DEVICE: &str = "kube-ipvs0";
 
+/// Protocols and ports.
+pub type NodePorts = BTreeSet<(u8, u16)>;
+
 /// What becomes of connections that IPVS has established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Established {
@@ -44,7 +47,8 @@ pub enum Established {
 }
 
 /// Removes what nothing needs, and says what has to wait for what. What failed is tried again by who waits.
-pub fn retire(established: Established, report: &mut Report) -> Option<Wait> {
+/// `node_ports` are those that kube-proxy's ipsets told.
+pub fn retire(established: Established, node_ports: NodePorts, report: &mut Report) -> Option<Wait> {
     let mut removed = BTreeSet::new();
     if established == Established::Spared
         && let Err(why) = speak_from_own_addresses()
@@ -53,7 +57,7 @@ pub fn retire(established: Established, report: &mut Report) -> Option<Wait> {
             "cannot have this node speak from an address of its own to those of kube-proxy's device {DEVICE}: {why}"
         ));
     }
-    match look(established, &mut removed) {
+    match look(established, node_ports, &mut removed) {
         Ok(look) => {
             look.tell(report);
             (!look.waiting.is_over()).then(|| Wait::new(removed))
@@ -129,7 +133,11 @@ enum Trouble {
 }
 
 /// Reads everything, removes what may go, and adds the virtual servers that did to `removed`.
-fn look(established: Established, removed: &mut BTreeSet<Key>) -> Result<Look, Trouble> {
+fn look(
+    established: Established,
+    node_ports: NodePorts,
+    removed: &mut BTreeSet<Key>,
+) -> Result<Look, Trouble> {
     let mut rtnetlink = Rtnetlink::open()?;
     // Without the device nothing tells kube-proxy's virtual servers from those of others.
     let Some(index) = rtnetlink.dummy(DEVICE)? else { return Ok(Look::default()) };
@@ -143,7 +151,7 @@ fn look(established: Established, removed: &mut BTreeSet<Key>) -> Result<Look, T
         }
     }
     let (bound, local) = interfaces.split(index);
-    let state = State { servers, bound, local };
+    let state = State { servers, bound, local, node_ports };
     let Plan { steps, waiting, doubtful } = plan::plan(&state, established);
     if let Some(again) = state.servers.iter().find(|server| removed.contains(&server.key)) {
         return Err(Trouble::Recurring(again.key));

@@ -7,7 +7,8 @@
 //!   the node, where somebody else, such as keepalived, may have some too. One of these is kube-proxy's if it has
 //!   real servers, forwards to all of them by translation, and each of them serves some virtual server of the
 //!   first kind: a Service's NodePorts have no endpoints but those of its cluster IP;
-//! * one without real servers, at such an address, could be anybody's: it stays, and is counted;
+//! * one without real servers, at such an address, is kube-proxy's if its port is one of the NodePorts that
+//!   kube-proxy's ipsets have; else it could be anybody's: it stays, and is counted;
 //! * virtual servers by mark, and at addresses that the node does not have, are not kube-proxy's.
 //!
 //! Those of the first kind stay as long as one of the second is known by their real servers, so that it is known
@@ -38,6 +39,8 @@ pub struct State {
     pub bound: BTreeSet<IpAddr>,
     /// addresses of other interfaces
     pub local: BTreeSet<IpAddr>,
+    /// protocols and ports of kube-proxy's NodePorts, as long as its ipsets tell
+    pub node_ports: BTreeSet<(u8, u16)>,
 }
 
 /// Something to be removed, in this order.
@@ -127,6 +130,11 @@ pub fn plan(state: &State, established: Established) -> Plan {
     let others: Vec<&Server> = others.into_iter().filter(|server| server.is_at(&state.local)).collect();
     let (empty, others): (Vec<&Server>, Vec<&Server>) =
         others.into_iter().partition(|server| server.real.is_empty());
+    let is_node_port = |server: &&Server| match server.key {
+        Key::Address { protocol, port, .. } => state.node_ports.contains(&(protocol, port)),
+        Key::Mark { .. } => false,
+    };
+    let (empty, doubtful): (Vec<&Server>, Vec<&Server>) = empty.into_iter().partition(is_node_port);
 
     let known: BTreeSet<Known> = bound.iter().flat_map(|server| server.known()).collect();
     let is_ours =
@@ -140,7 +148,7 @@ pub fn plan(state: &State, established: Established) -> Plan {
         .partition(|server| goes(server) && !server.known().any(|real| needed.contains(&real)));
 
     let step = |server: &&Server| Step::Server { key: server.key, connections: server.connections() };
-    let mut steps: Vec<Step> = going.iter().chain(&bound_going).map(step).collect();
+    let mut steps: Vec<Step> = going.iter().chain(&empty).chain(&bound_going).map(step).collect();
     let staying: Vec<&Server> = staying.into_iter().chain(bound_staying).collect();
     let waiting = Waiting {
         servers: staying.len(),
@@ -151,7 +159,7 @@ pub fn plan(state: &State, established: Established) -> Plan {
     if waiting.is_over() {
         steps.push(Step::Device);
     }
-    Plan { steps, waiting, doubtful: empty.len() }
+    Plan { steps, waiting, doubtful: doubtful.len() }
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ fn node(servers: impl Into<Vec<Server>>) -> State {
         servers: servers.into(),
         bound: ["10.96.0.1", "10.96.0.2"].map(ip).into(),
         local: ["127.0.0.1", "192.0.2.1", "192.0.2.2"].map(ip).into(),
+        node_ports: [(TCP, 30081)].into(),
     }
 }
 
@@ -117,6 +118,13 @@ fn those_of_others_stay_in_any_case() {
 fn one_without_real_servers_could_be_anybodys() {
     let plan = plan(&node([server("192.0.2.1:30080", []), server("198.51.100.1:1", [])]), Established::Ended);
     assert_eq!((gone(&plan), plan.doubtful), (vec![], 1));
+}
+
+#[test]
+fn one_of_a_node_port_is_known_by_its_port() {
+    let state = node([server("192.0.2.1:30081", []), server("198.51.100.1:30081", [])]);
+    let plan = plan(&state, Established::Spared);
+    assert_eq!((gone(&plan), plan.doubtful), (vec![key("192.0.2.1:30081")], 0));
 }
 
 /// After a restart nothing else would tell whose it is.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kube_verdict_ipvs::Key;
 
-use super::{Established, Look, Trouble, look};
+use super::{Established, Look, NodePorts, Trouble, look};
 use crate::predecessor::Report;
 
 /// Between two looks at least.
@@ -34,7 +34,7 @@ impl Wait {
         loop {
             thread::sleep(self.pause);
             let start = Instant::now();
-            let result = look(Established::Spared, &mut self.removed);
+            let result = look(Established::Spared, NodePorts::new(), &mut self.removed);
             self.pause = (start.elapsed() * REST).max(PAUSE);
             match result {
                 Ok(look) if look.waiting.is_over() => {
