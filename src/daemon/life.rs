@@ -8,6 +8,7 @@ use kube_verdict_nftables::{Kernel, Netlink, Nftables, Options};
 use kube_verdict_table::ServiceTable;
 use tokio::runtime::Handle;
 
+use super::alarm::Bell;
 use super::attendants::attend;
 use super::{Failure, first};
 use crate::client::Requests;
@@ -42,7 +43,7 @@ impl Life {
     ) -> Result<(), Failure> {
         self.set_up_the_host()?;
         let (witness, mut serving) = attend(&self)?;
-        let Life { netlink, loaded, name, reliance, events, in_sync, .. } = self;
+        let Life { mut netlink, loaded, name, reliance, events, in_sync, .. } = self;
         let Loaded { effective, source: file, .. } = loaded;
         // What ends a life before its news do: an order, or a reason to start anew.
         let mut ending = std::pin::pin!(async {
@@ -74,12 +75,13 @@ impl Life {
         let fixed = feed.node().fixed()?;
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
+        let mut bell = Bell::hang(&mut netlink, sync_period);
         let backend = Nftables::new(netlink, options);
         let mut reconciler = Reconciler::new(table, backend, witness, sync_period, Instant::now());
         begin(&mut reconciler, first, in_sync);
         let mut ended = Ok(());
         let stop = async { ended = ending.await };
-        match reconcile(&mut reconciler, &mut feed, pace, stop).await {
+        match reconcile(&mut reconciler, &mut feed, &mut bell, pace, stop).await {
             Ended::Stopped => {
                 ended.map_err(|failure| format!("{failure}; the rules stay"))?;
                 tracing::info!("stopped; the rules stay (`kube-verdict cleanup` removes them)");

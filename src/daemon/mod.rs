@@ -9,6 +9,7 @@
 //! news. It ends at once when it is told to, or when the configuration file says something else, and the rules
 //! stay.
 
+mod alarm;
 mod attendants;
 mod first;
 mod life;

@@ -7,15 +7,19 @@
 //! is tried again, later and later; nothing that is programmed is ever taken back because of it. Stopping
 //! leaves the rules in place.
 //!
+//! What somebody else changes in our tables is mended as soon as the kernel tells of it, and at the latest when the
+//! ruleset's generation is looked at next.
+//!
 //! [`Reconciler`] is that without clocks and channels; [`run`] drives it.
 
+mod drift;
 mod reconciler;
 mod run;
 mod witness;
 
 pub use reconciler::Reconciler;
-pub use run::{Ended, Input, News, Pace, run};
-pub use witness::{Scope, Synced, Witness};
+pub use run::{Alarm, Ended, Input, News, Pace, run};
+pub use witness::{Repair, Scope, Synced, Witness};
 
 #[cfg(test)]
 mod tests;

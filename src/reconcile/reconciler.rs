@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use kube_verdict_nftables::{Error, Kernel, Nftables, Report};
 use kube_verdict_table::{PerFamily, ServiceTable, Update};
 
-use super::{Input, Scope, Synced, Witness};
+use super::drift::Drift;
+use super::{Input, Repair, Scope, Synced, Witness};
 
 /// First time between two tries after a failure; it doubles up to the sync period.
 const RETRY: Duration = Duration::from_secs(1);
@@ -13,9 +14,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// last element that named it went; what they refuse then goes later.
 const GARBAGE: Duration = Duration::from_secs(5);
 
-/// Of how many moments one may be spent on comparing everything: the kernel's dump of a large map takes time
-/// that grows faster than the map.
-const VERIFY_SHARE: u32 = 50;
+/// Of how many moments one may be spent on comparing everything when nobody is known to have changed anything: the
+/// kernel's dump of a large map takes time that grows faster than the map.
+pub(super) const VERIFY_SHARE: u32 = 50;
 
 /// A table, the backend that follows it, and who is told of it.
 pub struct Reconciler<K, W = ()> {
@@ -26,6 +27,7 @@ pub struct Reconciler<K, W = ()> {
     sync_period: Duration,
     verify_at: Instant,
     garbage_at: Option<Instant>,
+    drift: Drift,
     /// set while the kernel differs from the table because something failed
     failure: Option<Failure>,
 }
@@ -46,7 +48,8 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         now: Instant,
     ) -> Self {
         let verify_at = now + sync_period;
-        Reconciler { table, backend, witness, sync_period, verify_at, garbage_at: None, failure: None }
+        let drift = Drift::new(sync_period);
+        Reconciler { table, backend, witness, sync_period, verify_at, garbage_at: None, drift, failure: None }
     }
 
     /// Takes in the first complete set of objects and makes the kernel equal to it.
@@ -76,6 +79,12 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         &mut self.backend
     }
 
+    /// Who is told.
+    #[cfg(test)]
+    pub(super) fn witness(&self) -> &W {
+        &self.witness
+    }
+
     /// Whether the kernel is as the table says, as far as is known.
     pub fn is_in_sync(&self) -> bool {
         self.failure.is_none()
@@ -86,6 +95,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         if self.backend.keep_unknown(keep) && !keep {
             tracing::info!("everything could be read: services that nobody defines go");
             self.verify_at = now;
+            self.drift.is_ours = true;
         }
     }
 
@@ -97,7 +107,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
     fn sync_after(&mut self, update: Option<&Update>, now: Instant) -> Option<Report> {
         let start = Instant::now();
         let result = self.backend.sync(&self.table, now);
-        self.settle(result, (Scope::Everything, false), update, start, now)
+        self.settle(result, (Scope::Everything, None), update, start, now)
     }
 
     fn programme(&mut self, update: Update, now: Instant) -> Option<Report> {
@@ -116,7 +126,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
                         outcome: Err(&failure.errors),
                         figures: PerFamily::from_fn(|family| self.backend.figures(family)),
                         quarantined: self.backend.quarantined(),
-                        was_foreign: false,
+                        repair: None,
                     };
                     self.witness.synced(&synced);
                     return None;
@@ -128,13 +138,29 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
                 self.backend.apply(&self.table, &update.change, now)
             }
         };
-        self.settle(result, (Scope::Change, false), Some(&update), start, now).filter(|_| !is_empty)
+        if let Ok(report) = &result
+            && !report.synced.is_empty()
+        {
+            // The change met what somebody else had done, and mended that too.
+            self.drift.hear(self.backend.listen(), now);
+            self.drift.mended(report.operations);
+        }
+        self.settle(result, (Scope::Change, None), Some(&update), start, now).filter(|_| !is_empty)
+    }
+
+    /// Hears what others did. What they did to our tables is mended at once, unless that was necessary a short
+    /// while ago: then it is due later.
+    pub fn listen(&mut self, now: Instant) -> Option<Report> {
+        self.drift.hear(self.backend.listen(), now);
+        if self.failure.is_none() && self.drift.is_due(now) { self.look(now) } else { None }
     }
 
     /// When [`Reconciler::wake`] has something to do.
     pub fn next_wake(&self) -> Instant {
         let retry = self.failure.as_ref().map(|failure| failure.retry_at);
-        let others = [retry, self.garbage_at, self.backend.next_retry()];
+        // While something fails everything is compared anyway.
+        let drift = self.drift.due_at().filter(|_| retry.is_none());
+        let others = [retry, drift, self.garbage_at, self.backend.next_retry()];
         others.into_iter().flatten().fold(self.verify_at, Instant::min)
     }
 
@@ -149,29 +175,27 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         if retry || self.backend.next_retry().is_some_and(|at| at <= now) {
             return self.sync(now);
         }
-        if self.verify_at > now {
-            return None;
-        }
+        if self.verify_at <= now || self.drift.is_due(now) { self.look(now) } else { None }
+    }
+
+    /// Looks whether somebody else changed our tables, and mends them.
+    fn look(&mut self, now: Instant) -> Option<Report> {
         let start = Instant::now();
         let result = self.backend.verify(&self.table, now);
-        self.verify_at = now + self.sync_period.max(start.elapsed() * VERIFY_SHARE);
-        let result = result?;
-        let was_foreign = result.as_ref().is_ok_and(|report| report.operations > 0);
-        let report = self.settle(result, (Scope::Everything, was_foreign), None, start, now)?;
-        if report.operations > 0 {
-            tracing::warn!(
-                operations = report.operations,
-                "somebody changed our nftables tables; they are as they should be again"
-            );
-        }
-        Some(report)
+        let took = start.elapsed();
+        self.verify_at = now + self.sync_period.max(took * VERIFY_SHARE);
+        let found = result.as_ref().and_then(|result| result.as_ref().ok());
+        let repair = self.drift.looked(found.map_or(0, |report| report.operations), took, now);
+        // What was mended was a batch, and those make deaf.
+        self.drift.hear(self.backend.listen(), now);
+        self.settle(result?, (Scope::Everything, repair), None, start, now)
     }
 
     /// Says what happened, once, and decides when to try again.
     fn settle(
         &mut self,
         result: Result<Report, Vec<Error>>,
-        (scope, was_foreign): (Scope, bool),
+        (scope, repair): (Scope, Option<Repair>),
         update: Option<&Update>,
         start: Instant,
         now: Instant,
@@ -184,7 +208,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
             outcome: result.as_ref().map_err(Vec::as_slice),
             figures: PerFamily::from_fn(|family| self.backend.figures(family)),
             quarantined: self.backend.quarantined(),
-            was_foreign,
+            repair,
         });
         match result {
             Ok(report) => {

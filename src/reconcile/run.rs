@@ -28,6 +28,19 @@ pub trait News {
     fn next(&mut self) -> impl Future<Output = Option<Input>>;
 }
 
+/// Rings when the kernel has something to tell of what others do.
+pub trait Alarm {
+    /// Waits for the next time. It may ring without need. Dropping the future loses nothing.
+    fn rings(&mut self) -> impl Future<Output = ()>;
+}
+
+/// Nothing ever rings.
+impl Alarm for () {
+    async fn rings(&mut self) {
+        std::future::pending().await
+    }
+}
+
 /// How fast changes follow each other.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
@@ -48,18 +61,22 @@ pub enum Ended {
 pub async fn run<K: Kernel, W: Witness>(
     reconciler: &mut Reconciler<K, W>,
     news: &mut impl News,
+    alarm: &mut impl Alarm,
     pace: Pace,
     stop: impl Future<Output = ()>,
 ) -> Ended {
     tokio::pin!(stop);
     loop {
+        reconciler.listen(Instant::now());
         tokio::select! {
             biased;
             () = &mut stop => return Ended::Stopped,
+            () = alarm.rings() => {}
             input = news.next() => {
                 let Some(input) = input else { return Ended::NoMoreNews };
                 change(reconciler, input);
                 if let Some(period) = pace.min_sync_period {
+                    reconciler.listen(Instant::now());
                     tokio::select! {
                         () = &mut stop => return Ended::Stopped,
                         () = sleep(period) => {}

@@ -12,7 +12,7 @@ use kube_verdict_table::{Family, NodeState, PerFamily, ServiceTable, Settings};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Ended, Input, News, Pace, Reconciler, Synced, Witness, run};
+use super::{Ended, Input, News, Pace, Reconciler, Scope, Synced, Witness, run};
 
 const SYNC_PERIOD: Duration = Duration::from_secs(30);
 
@@ -176,7 +176,9 @@ async fn what_waits_goes_out_together_and_stopping_leaves_the_rules() {
     let stopped = async {
         stopped.await.unwrap();
     };
-    let (ended, ()) = tokio::join!(run(&mut ours, &mut news, Pace::default(), stopped), stopping);
+    let mut silence = ();
+    let running = run(&mut ours, &mut news, &mut silence, Pace::default(), stopped);
+    let (ended, ()) = tokio::join!(running, stopping);
     assert_eq!(ended, Ended::Stopped);
     assert_eq!(ours.backend_mut().kernel_mut().committed.len(), committed + 1, "one batch for all");
     assert_eq!(backends(&mut ours), ["10.0.1.2:8080"]);
@@ -213,4 +215,148 @@ fn a_witness_hears_of_every_update_even_while_the_kernel_refuses() {
     ours.wake(now + SYNC_PERIOD);
     let heard: Vec<String> = heard.borrow().clone();
     assert_eq!(heard, ["requested", "Change false 0", "requested", "Nothing false 0", "Everything true 0"]);
+}
+
+/// One that hears what others do, and is in sync.
+fn listening(now: Instant) -> Reconciler<MemoryKernel, Repairs> {
+    let mut ours = reconciler_with(Repairs::default(), now);
+    ours.backend_mut().kernel_mut().hears = Some(true);
+    ours.start(news([service(1), slice(1, 1)]), now).unwrap();
+    assert_eq!(ours.listen(now), None);
+    ours
+}
+
+/// Counts comparisons and repairs, the delayed ones too.
+#[derive(Clone, Default)]
+struct Repairs(std::rc::Rc<std::cell::Cell<(usize, usize, usize)>>);
+
+impl Witness for Repairs {
+    fn requested(&mut self, _: &Input) {}
+
+    fn synced(&mut self, sync: &Synced<'_>) {
+        let (mut compared, mut repaired, mut delayed) = self.0.get();
+        compared += usize::from(sync.scope == Scope::Everything);
+        repaired += usize::from(sync.repair.is_some());
+        delayed += usize::from(sync.repair.is_some_and(|repair| repair.was_delayed));
+        self.0.set((compared, repaired, delayed));
+    }
+}
+
+fn counts(ours: &Reconciler<MemoryKernel, Repairs>) -> (usize, usize, usize) {
+    ours.witness().0.get()
+}
+
+fn endpoints_of(ours: &mut Reconciler<MemoryKernel, Repairs>) -> usize {
+    let state = ours.backend_mut().kernel_mut().contents(Family::V4);
+    let elements = state.map_or(vec![], |state| state.elements);
+    elements.iter().filter(|element| matches!(element, Element::Slot(..))).count()
+}
+
+#[test]
+fn what_is_heard_to_have_changed_is_mended_at_once() {
+    let now = Instant::now();
+    let mut ours = listening(now);
+    ours.backend_mut().kernel_mut().flush();
+    let report = ours.listen(now).unwrap();
+    assert!(report.operations > 0);
+    assert_eq!(endpoints_of(&mut ours), 1);
+    assert_eq!(counts(&ours), (2, 1, 0));
+    // The repair itself is nothing to be heard of, and does not make deaf: without a look at the generation the
+    // next change is heard too.
+    assert_eq!(ours.listen(now), None);
+    assert_eq!(counts(&ours), (2, 1, 0));
+    let later = now + SYNC_PERIOD / 2;
+    ours.backend_mut().kernel_mut().flush();
+    assert!(ours.listen(later).is_some_and(|report| report.operations > 0));
+    assert_eq!(ours.wake(later + SYNC_PERIOD), None);
+    assert_eq!(counts(&ours), (3, 2, 0));
+}
+
+#[test]
+fn what_others_change_elsewhere_is_never_compared() {
+    let now = Instant::now();
+    let mut ours = listening(now);
+    for n in 2..50 {
+        ours.backend_mut().kernel_mut().change_elsewhere();
+        if n % 3 == 0 {
+            assert_eq!(ours.listen(now), None);
+        }
+        ours.take_in(news([slice(1, n)]), now).unwrap();
+        assert_eq!(ours.listen(now), None);
+    }
+    ours.wake(now + SYNC_PERIOD);
+    assert_eq!(counts(&ours), (1, 0, 0));
+}
+
+#[test]
+fn what_was_missed_while_we_wrote_is_looked_for_once() {
+    let now = Instant::now();
+    let mut ours = listening(now);
+    let deafly = |ours: &mut Reconciler<MemoryKernel, Repairs>, change: fn(&mut MemoryKernel)| {
+        let kernel = ours.backend_mut().kernel_mut();
+        kernel.hears = Some(false);
+        change(kernel);
+        kernel.hears = Some(true);
+    };
+    // In the same moment as a batch of ours: only the generation tells.
+    deafly(&mut ours, MemoryKernel::change_elsewhere);
+    ours.take_in(news([slice(1, 2)]), now).unwrap();
+    assert!(ours.listen(now).is_some_and(|report| report.operations == 0));
+    assert_eq!(counts(&ours), (2, 0, 0));
+    let element = ours.backend_mut().kernel_mut().contents(Family::V4).unwrap().elements;
+    let slot = *element.iter().find(|element| matches!(element, Element::Slot(..))).unwrap();
+    let kernel = ours.backend_mut().kernel_mut();
+    kernel.hears = Some(false);
+    kernel.snatch(&slot);
+    kernel.hears = Some(true);
+    ours.take_in(news([service(2)]), now).unwrap();
+    let later = now + SYNC_PERIOD / 2;
+    ours.listen(now);
+    ours.wake(later);
+    assert_eq!(endpoints_of(&mut ours), 1);
+    assert_eq!(counts(&ours).1, 1);
+    // Notes were dropped: one look.
+    let before = counts(&ours).0;
+    ours.backend_mut().kernel_mut().lose_notes();
+    let much_later = later + SYNC_PERIOD / 2;
+    ours.listen(much_later);
+    ours.listen(much_later);
+    assert_eq!(counts(&ours).0, before + 1);
+}
+
+#[test]
+fn a_fight_is_fought_more_and_more_slowly() {
+    let now = Instant::now();
+    let mut ours = listening(now);
+    let mut at = now;
+    // For a minute somebody flushes everything every ten milliseconds.
+    for _ in 0..6000 {
+        at += Duration::from_millis(10);
+        ours.backend_mut().kernel_mut().flush();
+        ours.listen(at);
+        if ours.next_wake() <= at {
+            ours.wake(at);
+        }
+    }
+    let (compared, repaired, delayed) = counts(&ours);
+    assert!((8..16).contains(&repaired), "{repaired} repairs in a minute");
+    assert_eq!((compared, delayed), (repaired + 1, repaired - 1));
+    // It goes away; we come back within a sync period, and then are as quick as ever.
+    ours.wake(at + SYNC_PERIOD);
+    assert_eq!(endpoints_of(&mut ours), 1);
+    let peace = at + SYNC_PERIOD * 5;
+    ours.wake(peace);
+    ours.backend_mut().kernel_mut().flush();
+    assert!(ours.listen(peace).is_some_and(|report| report.operations > 0));
+}
+
+#[test]
+fn a_change_that_meets_a_foreign_one_mends_it_and_it_is_counted() {
+    let now = Instant::now();
+    let mut ours = listening(now);
+    ours.backend_mut().kernel_mut().flush();
+    ours.take_in(news([service(2), slice(2, 1)]), now).unwrap();
+    assert_eq!(endpoints_of(&mut ours), 2);
+    ours.listen(now);
+    assert_eq!(counts(&ours).1, 1);
 }

@@ -67,6 +67,13 @@ pub struct Synced<'a> {
     pub figures: PerFamily<Figures<'a>>,
     /// frontends and elements that the kernel refuses at present
     pub quarantined: usize,
-    /// somebody else had changed our tables; if the outcome is good, they are mended
-    pub was_foreign: bool,
+    /// somebody else had changed our tables, and they are mended
+    pub repair: Option<Repair>,
+}
+
+/// Something that somebody else had changed was mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// it had to wait, because there were others shortly before
+    pub was_delayed: bool,
 }

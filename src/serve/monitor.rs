@@ -139,7 +139,10 @@ impl Monitor {
         metrics.programming.set_no_local_endpoints(&totals.no_local_endpoints);
         metrics.kernel.set_totals(&totals);
         metrics.kernel.set_held(&sync.figures, sync.quarantined);
-        metrics.kernel.repairs.inc_by(u64::from(sync.was_foreign));
+        if let Some(repair) = sync.repair {
+            metrics.kernel.repairs.inc();
+            metrics.kernel.delayed_repairs.inc_by(u64::from(repair.was_delayed));
+        }
         metrics.kernel.retries.inc_by(u64::from(self.is_retry));
     }
 }

@@ -47,7 +47,7 @@ impl Loop {
             outcome: if errors.is_empty() { Ok(&report) } else { Err(&errors) },
             figures: PerFamily::from_fn(|_| Figures { took, ..Figures::default() }),
             quarantined: 0,
-            was_foreign: false,
+            repair: None,
         });
     }
 
@@ -167,7 +167,7 @@ fn what_a_change_costs() {
             outcome: Ok(&report),
             figures: PerFamily::from_fn(|_| Figures { took, ..Figures::default() }),
             quarantined: 0,
-            was_foreign: false,
+            repair: None,
         });
         spent += start.elapsed();
     }

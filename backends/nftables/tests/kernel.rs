@@ -5,42 +5,17 @@
 
 mod common;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use common::machine::{in_namespace, nft};
 use common::{OPTIONS, empty_table, service, service_cidr, slices};
 use kube_verdict_nftables::batch::{Batch, Op};
 use kube_verdict_nftables::kernel::CommitError;
 use kube_verdict_nftables::layout::{Chain, Element, Entry, Space, Verdict};
 use kube_verdict_nftables::{Kernel, Netlink, Nftables, render};
 use kube_verdict_table::{Family, Frontend, Protocol, ServiceTable};
-
-/// Runs a test on a thread in a new network namespace.
-fn in_namespace(test: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::spawn(|| {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)
-            .expect("these tests need root (CAP_SYS_ADMIN)");
-        test();
-    });
-    thread.join().expect("the test's thread");
-}
-
-fn nft(arguments: &[&str], input: &str) -> String {
-    let mut nft = Command::new("nft")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("these tests need nft: apt-get install nftables");
-    nft.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = nft.wait_with_output().unwrap();
-    assert!(output.status.success(), "nft {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn backend() -> Nftables<Netlink> {
     Nftables::new(Netlink::open().unwrap(), OPTIONS)

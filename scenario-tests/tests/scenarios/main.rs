@@ -7,6 +7,7 @@ mod claims;
 mod cluster_ip;
 mod configuration;
 mod conntrack;
+mod drift;
 mod established;
 mod external_ips;
 mod external_policy;

@@ -9,6 +9,7 @@
 //! rest goes on. What a quarantined frontend has in the kernel stays.
 
 mod figures;
+mod others;
 mod plan;
 mod report;
 
@@ -21,6 +22,8 @@ use crate::batch::{Batch, Op};
 use crate::kernel::{CommitError, Kernel, Refusal};
 use crate::state::State;
 pub use figures::Figures;
+pub use others::Heard;
+use others::Others;
 use plan::{Plan, shared_edits, with_unknown};
 pub(crate) use plan::{context, fill};
 use report::unsupported;
@@ -56,8 +59,7 @@ pub struct Nftables<K> {
     quarantine: HashMap<Culprit, Quarantined>,
     /// frontends that the kernel has and the table does not know stay
     keep_unknown: bool,
-    /// the generation that the ruleset has if nobody else changed it since we looked
-    expected: Option<u32>,
+    others: Others,
     /// as in [`Figures`]
     took: PerFamily<Option<Duration>>,
     /// as in [`Figures`]
@@ -73,7 +75,7 @@ impl<K: Kernel> Nftables<K> {
             states: PerFamily::default(),
             quarantine: HashMap::new(),
             keep_unknown: false,
-            expected: None,
+            others: Others::default(),
             took: PerFamily::default(),
             cleanup_failures: PerFamily::default(),
         }
@@ -95,7 +97,7 @@ impl<K: Kernel> Nftables<K> {
     pub fn keep_unknown(&mut self, keep: bool) -> bool {
         let is_news = std::mem::replace(&mut self.keep_unknown, keep) != keep;
         if is_news {
-            self.expected = None;
+            self.others.distrust();
         }
         is_news
     }
@@ -105,27 +107,33 @@ impl<K: Kernel> Nftables<K> {
         self.quarantine.values().map(|quarantined| quarantined.until).min()
     }
 
-    /// Compares the kernel with the table if anybody else has changed the ruleset, and mends what differs.
+    /// What others did since the last call. After every batch it is called soon: until then nothing is heard.
+    pub fn listen(&mut self) -> Heard {
+        self.others.attend(&mut self.kernel);
+        self.others.take()
+    }
+
+    /// Compares the kernel with the table if anybody else may have changed our tables, and mends what differs.
     /// Returns None when nobody has.
     pub fn verify(&mut self, table: &ServiceTable, now: Instant) -> Option<Result<Report, Vec<Error>>> {
-        let generation = self.kernel.generation().ok();
-        if generation.is_some() && generation == self.expected {
+        self.others.attend(&mut self.kernel);
+        if self.others.left_alone(&mut self.kernel) {
             return None;
         }
-        self.expected = generation;
         Some(self.sync(table, now))
     }
 
     /// Commits a batch and counts it as ours.
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
-        self.kernel.commit(batch)?;
-        // The kernel's counter skips 0.
-        self.expected = self.expected.map(|expected| expected.checked_add(1).unwrap_or(1));
-        Ok(())
+        self.others.before_writing(&mut self.kernel);
+        let result = self.kernel.commit(batch);
+        self.others.wrote(result.is_ok(), self.kernel.listens());
+        result
     }
 
     /// Makes the kernel equal to the table, whatever it holds now.
     pub fn sync(&mut self, table: &ServiceTable, now: Instant) -> Result<Report, Vec<Error>> {
+        self.others.look(&mut self.kernel);
         self.each_family(|backend, family, report| backend.sync_family(table, family, now, report))
     }
 

@@ -4,11 +4,13 @@
 //! in use cannot go, an element's data cannot be overwritten, ranges may not overlap, and nothing of a batch
 //! that fails in any place becomes real. Like the kernel it goes on after an error, to report them all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use kube_verdict_table::{Family, PerFamily};
 
-use super::{ChainState, CommitError, Kernel, ReadError, Refusal, SetState, Snapshot, TableState};
+use super::{
+    Author, ChainState, CommitError, Kernel, Note, ReadError, Refusal, SetState, Snapshot, TableState,
+};
 use crate::batch::{Batch, ForeignElement, Op};
 use crate::bytecode::{Expr, Jump, compile};
 use crate::layout::{Chain, Element, Set, comment};
@@ -44,6 +46,11 @@ pub struct MemoryKernel {
     pub refuse: Option<Refuse>,
     /// so many of the next readings are disturbed
     pub unstable_reads: usize,
+    /// whether others are heard: None, it is not listened at all; Some(false), just now not
+    pub hears: Option<bool>,
+    notes: VecDeque<Note>,
+    /// a batch was committed, and listening not resumed
+    is_deaf: bool,
 }
 
 impl MemoryKernel {
@@ -55,7 +62,26 @@ impl MemoryKernel {
     /// Someone else removes everything.
     pub fn flush(&mut self) {
         self.tables = PerFamily::default();
+        self.note(true);
+    }
+
+    /// Someone else changes what is not ours.
+    pub fn change_elsewhere(&mut self) {
+        self.note(false);
+    }
+
+    /// Notes are dropped, as when there are too many.
+    pub fn lose_notes(&mut self) {
+        self.notes = VecDeque::from([Note::Lost]);
+    }
+
+    /// A transaction of someone else's became real.
+    fn note(&mut self, is_about_us: bool) {
         self.generation += 1;
+        if self.hears == Some(true) && !self.is_deaf {
+            let author = Some(Author { name: "nft".into(), pid: 4711 });
+            self.notes.push_back(Note::Transaction { generation: self.generation, is_about_us, author });
+        }
     }
 
     /// Someone else puts an element in.
@@ -63,7 +89,7 @@ impl MemoryKernel {
         let family = element_family(&element);
         if let Some(table) = &mut self.tables[family] {
             table.elements.insert((element.set(), key(&element)), Some(element));
-            self.generation += 1;
+            self.note(true);
         }
     }
 
@@ -71,7 +97,7 @@ impl MemoryKernel {
     pub fn snatch(&mut self, element: &Element) {
         if let Some(table) = &mut self.tables[element_family(element)] {
             table.elements.remove(&(element.set(), key(element)));
-            self.generation += 1;
+            self.note(true);
         }
     }
 
@@ -81,7 +107,7 @@ impl MemoryKernel {
             && let Some(chain) = table.chains.get_mut(&chain.to_string())
         {
             chain.rules.clear();
-            self.generation += 1;
+            self.note(true);
         }
     }
 
@@ -93,6 +119,7 @@ impl MemoryKernel {
 
 impl Kernel for MemoryKernel {
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        self.is_deaf = true;
         if let Some(error) = self.fault.as_mut().and_then(|fault| fault(batch)) {
             return Err(error);
         }
@@ -130,6 +157,18 @@ impl Kernel for MemoryKernel {
 
     fn generation(&mut self) -> Result<u32, ReadError> {
         Ok(self.generation)
+    }
+
+    fn listens(&self) -> bool {
+        self.hears.is_some()
+    }
+
+    fn resume(&mut self) {
+        self.is_deaf = false;
+    }
+
+    fn hear(&mut self) -> Option<Note> {
+        self.notes.pop_front()
     }
 }
 

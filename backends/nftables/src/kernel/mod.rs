@@ -13,6 +13,9 @@ use crate::bytecode::Expr;
 use crate::layout::{BaseHook, Element, Set};
 
 pub mod memory;
+mod note;
+
+pub use note::{Author, Note};
 
 /// Where rulesets live.
 pub trait Kernel {
@@ -24,6 +27,19 @@ pub trait Kernel {
 
     /// The generation of the whole ruleset: every batch of anybody's that changes something counts one up.
     fn generation(&mut self) -> Result<u32, ReadError>;
+
+    /// Whether [`Kernel::hear`] tells what others do.
+    fn listens(&self) -> bool {
+        false
+    }
+
+    /// Listens again. From a commit on until this nothing is heard, so that our own batches are not.
+    fn resume(&mut self) {}
+
+    /// What somebody else did that was not told yet; None: nothing.
+    fn hear(&mut self) -> Option<Note> {
+        None
+    }
 }
 
 /// One operation that the kernel refused.

@@ -8,6 +8,7 @@ mod attributes;
 mod encode;
 mod expressions;
 mod foreign;
+mod listen;
 mod objects;
 mod read;
 mod socket;
@@ -20,9 +21,11 @@ use kube_verdict_table::Family;
 use self::attributes::{HEADER, Message, attribute, messages};
 use self::encode::{Blame, Encoder};
 pub use self::foreign::{ForeignRule, ForeignTable, Removal};
+pub use self::listen::Ear;
+use self::listen::Listener;
 use self::socket::Socket;
 use crate::batch::Batch;
-use crate::kernel::{CommitError, Kernel, ReadError, Refusal, Snapshot};
+use crate::kernel::{CommitError, Kernel, Note, ReadError, Refusal, Snapshot};
 
 /// NLMSGERR_ATTR_OFFS of linux/netlink.h
 const ERROR_OFFSET: u16 = 2;
@@ -43,6 +46,8 @@ pub struct Netlink {
     is_disturbed: bool,
     /// the kernel did not say which operation of a message it refused (as Linux 5.10 does)
     is_uncertain: bool,
+    /// what others do, if it is listened to
+    listener: Option<Listener>,
 }
 
 /// A batch in the kernel's bytes, ready to be sent.
@@ -69,7 +74,25 @@ impl Netlink {
             spare: Encoder::default(),
             is_disturbed: false,
             is_uncertain: false,
+            listener: None,
         })
+    }
+
+    /// From here on [`Kernel::hear`] tells what others do, whenever the ear becomes readable.
+    pub fn listen(&mut self) -> io::Result<Ear> {
+        let listener = Listener::open()?;
+        let ear = listener.ear();
+        self.listener = Some(listener);
+        Ok(ear)
+    }
+
+    /// Listening came to an end: it is said once, and others are looked after by the ruleset's generation alone.
+    fn stop_listening(&mut self, error: &io::Error) {
+        self.listener = None;
+        tracing::error!(
+            "changes that others make to nftables are no longer heard of: {error}; they are looked for at \
+             times instead. Restart to hear of them again"
+        );
     }
 
     /// Turns a batch into bytes. Committing is preparing and sending.
@@ -130,6 +153,9 @@ impl Kernel for Netlink {
         if batch.is_empty() {
             return Ok(());
         }
+        if let Some(Err(error)) = self.listener.as_mut().map(Listener::leave) {
+            self.stop_listening(&error);
+        }
         let prepared = self.prepare(batch);
         let mut result = self.send(&prepared);
         if self.is_uncertain && matches!(result, Err(CommitError::Refused(_))) {
@@ -169,6 +195,27 @@ impl Kernel for Netlink {
 
     fn generation(&mut self) -> Result<u32, ReadError> {
         read::generation(self)
+    }
+
+    fn listens(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    fn resume(&mut self) {
+        if let Some(Err(error)) = self.listener.as_mut().map(Listener::rejoin) {
+            self.stop_listening(&error);
+        }
+    }
+
+    fn hear(&mut self) -> Option<Note> {
+        match self.listener.as_mut()?.next() {
+            Ok(note) => note,
+            Err(error) => {
+                self.stop_listening(&error);
+                // What was under way when it ended is not known.
+                Some(Note::Lost)
+            }
+        }
     }
 }
 

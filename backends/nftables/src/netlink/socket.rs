@@ -28,13 +28,10 @@ impl Socket {
     pub fn open() -> io::Result<Self> {
         let mnl = Mnl::new(Bus::Netfilter)?;
         let socket = Socket { mnl, send_buffer: 0, buffer: vec![0; DATAGRAM] };
-        socket.option(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &PATIENCE)?;
-        socket.option(libc::SOL_NETLINK, NETLINK_CAP_ACK, &1i32)?;
-        socket.option(libc::SOL_NETLINK, NETLINK_EXT_ACK, &1i32)?;
-        // Without CAP_NET_ADMIN in the initial namespace only the system's maximum can be had.
-        if socket.option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER).is_err() {
-            socket.option(libc::SOL_SOCKET, libc::SO_RCVBUF, &RECEIVE_BUFFER)?;
-        }
+        set_option(&socket.mnl, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &PATIENCE)?;
+        set_option(&socket.mnl, libc::SOL_NETLINK, NETLINK_CAP_ACK, &1i32)?;
+        set_option(&socket.mnl, libc::SOL_NETLINK, NETLINK_EXT_ACK, &1i32)?;
+        set_receive_buffer(&socket.mnl, RECEIVE_BUFFER)?;
         Ok(socket)
     }
 
@@ -42,8 +39,8 @@ impl Socket {
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.len() > self.send_buffer {
             let size = i32::try_from(bytes.len() + (bytes.len() >> 1) + 65536).unwrap_or(i32::MAX);
-            if self.option(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &size).is_err() {
-                self.option(libc::SOL_SOCKET, libc::SO_SNDBUF, &size)?;
+            if set_option(&self.mnl, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &size).is_err() {
+                set_option(&self.mnl, libc::SOL_SOCKET, libc::SO_SNDBUF, &size)?;
             }
             self.send_buffer = bytes.len();
         }
@@ -55,20 +52,27 @@ impl Socket {
         let length = self.mnl.recv_raw(&mut self.buffer)?;
         Ok(&self.buffer[..length])
     }
+}
 
-    #[allow(unsafe_code)]
-    fn option<T>(&self, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
-        // SAFETY: the descriptor is open as long as `mnl` lives; value points to size_of::<T>() readable
-        // bytes, and the options above take plain integers or a timeval.
-        let result = unsafe {
-            libc::setsockopt(
-                self.mnl.as_raw_fd(),
-                level,
-                name,
-                std::ptr::from_ref(value).cast(),
-                size_of::<T>() as libc::socklen_t,
-            )
-        };
-        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-    }
+/// Gives a socket a receive buffer. Without CAP_NET_ADMIN in the initial namespace only the system's maximum can
+/// be had.
+pub fn set_receive_buffer(socket: &impl AsRawFd, size: libc::c_int) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &size)
+        .or_else(|_| set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &size))
+}
+
+#[allow(unsafe_code)]
+fn set_option<T>(socket: &impl AsRawFd, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+    // SAFETY: the descriptor is open as long as its owner is borrowed; value points to size_of::<T>() readable
+    // bytes, and the options above take plain integers or a timeval.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

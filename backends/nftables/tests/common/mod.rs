@@ -2,6 +2,8 @@
 #![allow(dead_code, clippy::unwrap_used)]
 #![allow(missing_docs)]
 
+pub mod machine;
+
 use std::collections::BTreeSet;
 
 use kube_verdict_nftables::Options;
