@@ -96,20 +96,21 @@ impl Drift {
         self.last = Some((now, pause));
         self.rests_until = Some(now + pause.max(took * 2));
         let was_delayed = pending.as_ref().is_some_and(|pending| pending.due_at > pending.since);
-        say(pending.as_ref(), operations, pause, now);
+        let waited = pending.as_ref().map_or(Duration::ZERO, |pending| now - pending.since);
+        say(pending.as_ref(), operations, waited + took, pause);
         Some(Repair { was_delayed })
     }
 }
 
-fn say(pending: Option<&Pending>, operations: usize, pause: Duration, now: Instant) {
+/// `took` is from the moment at which it was heard.
+fn say(pending: Option<&Pending>, operations: usize, took: Duration, pause: Duration) {
     let author = pending.and_then(|pending| pending.author.as_ref());
     let author = author.map_or("somebody".to_owned(), Author::to_string);
     let changes = pending.map_or(0, |pending| pending.changes).max(1);
-    let waited = pending.map_or(Duration::ZERO, |pending| now - pending.since);
     tracing::warn!(
         operations,
         changes,
-        waited_ms = waited.as_millis() as u64,
+        milliseconds = took.as_millis() as u64,
         "{author} changed our nftables tables; they are as they should be again"
     );
     if pause >= FIGHT {
