@@ -3,7 +3,6 @@
 //! A Node object among the events, or a new address on an interface, changes what the table wants to know of
 //! the node; so both streams meet here.
 
-use kube_verdict_table::objects::Node;
 use tokio::sync::watch;
 
 use crate::node::{Fixed, Interfaces, ThisNode};
@@ -15,8 +14,6 @@ pub struct Feed<S> {
     source: S,
     interfaces: watch::Receiver<Interfaces>,
     this: ThisNode,
-    /// the Node object, for whoever else wants to know
-    object: watch::Sender<Option<Node>>,
     /// the source's first batch is there: before it nothing is news, or an address that comes while an API server
     /// is waited for would be taken for all that there is
     has_begun: bool,
@@ -32,12 +29,10 @@ pub struct Feed<S> {
 impl<S: Source> Feed<S> {
     /// Nothing is read before it is asked for.
     pub fn new(source: S, interfaces: watch::Receiver<Interfaces>, this: ThisNode) -> Self {
-        let (object, _) = watch::channel(None);
         Feed {
             source,
             interfaces,
             this,
-            object,
             has_begun: false,
             interfaces_ended: false,
             has_gaps: false,
@@ -49,12 +44,6 @@ impl<S: Source> Feed<S> {
     /// The node.
     pub fn node(&self) -> &ThisNode {
         &self.this
-    }
-
-    /// This node's Node object as it is, and whenever it changes: what is no business of the table, such as
-    /// taints and the deletion that it waits for, is in it too.
-    pub fn node_object(&self) -> watch::Receiver<Option<Node>> {
-        self.object.subscribe()
     }
 
     /// From here on a node that differs from this in what is fixed for the life of a table is the end: the
@@ -79,9 +68,6 @@ impl<S: Source> Feed<S> {
         self.has_begun = true;
         batch.problems.iter().for_each(Problem::log);
         let changed = self.this.observe(&batch.events);
-        if changed {
-            self.object.send_replace(self.this.object().cloned());
-        }
         input.events.extend(batch.events);
         self.has_gaps = batch.has_gaps;
         changed

@@ -94,11 +94,6 @@ impl ThisNode {
         self.object = Some(node);
     }
 
-    /// Its Node object, if there is one.
-    pub fn object(&self) -> Option<&Node> {
-        self.object.as_ref()
-    }
-
     /// What is missing of a Node object that we rely on before anything can begin.
     pub fn missing(&self) -> Option<String> {
         if self.reliance == Reliance::Optional {
