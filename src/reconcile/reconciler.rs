@@ -117,18 +117,9 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         let result = match is_empty {
             true => {
                 // What failed before stays failed: an empty change mends nothing.
-                if let Some(failure) = &self.failure {
-                    let synced = Synced {
-                        table: &self.table,
-                        scope: Scope::Nothing,
-                        update: Some(&update),
-                        took: Duration::ZERO,
-                        outcome: Err(&failure.errors),
-                        figures: PerFamily::from_fn(|family| self.backend.figures(family)),
-                        quarantined: self.backend.quarantined(),
-                        repair: None,
-                    };
-                    self.witness.synced(&synced);
+                if let Some(failure) = self.failure.take() {
+                    self.tell((Scope::Nothing, None), Some(&update), Duration::ZERO, Err(&failure.errors));
+                    self.failure = Some(failure);
                     return None;
                 }
                 Ok(Report::default())
@@ -191,25 +182,36 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         self.settle(result?, (Scope::Everything, repair), None, start, now)
     }
 
-    /// Says what happened, once, and decides when to try again.
-    fn settle(
+    /// Tells the witness of a sync that ended.
+    fn tell(
         &mut self,
-        result: Result<Report, Vec<Error>>,
         (scope, repair): (Scope, Option<Repair>),
         update: Option<&Update>,
-        start: Instant,
-        now: Instant,
-    ) -> Option<Report> {
+        took: Duration,
+        outcome: Result<&Report, &[Error]>,
+    ) {
         self.witness.synced(&Synced {
             table: &self.table,
             scope,
             update,
-            took: start.elapsed(),
-            outcome: result.as_ref().map_err(Vec::as_slice),
+            took,
+            outcome,
             figures: PerFamily::from_fn(|family| self.backend.figures(family)),
             quarantined: self.backend.quarantined(),
             repair,
         });
+    }
+
+    /// Says what happened, once, and decides when to try again.
+    fn settle(
+        &mut self,
+        result: Result<Report, Vec<Error>>,
+        about: (Scope, Option<Repair>),
+        update: Option<&Update>,
+        start: Instant,
+        now: Instant,
+    ) -> Option<Report> {
+        self.tell(about, update, start.elapsed(), result.as_ref().map_err(Vec::as_slice));
         match result {
             Ok(report) => {
                 report.refused.iter().for_each(|refused| tracing::error!("{refused}"));
