@@ -8,16 +8,16 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kube_verdict_scenario_tests::cluster::{ADMIN, Api, ControlPlane, Kubeconfig, program};
+use kube_verdict_scenario_tests::cluster::{Api, ControlPlane, Kubeconfig, program};
 use kube_verdict_scenario_tests::netns::Netns;
 use kube_verdict_scenario_tests::plan::NODE;
 use kube_verdict_scenario_tests::topology::ip_batch;
 use serde_json::{Value, json};
 
-use crate::stats::{row, tail};
+use crate::stats::{memory, row, tail};
 
 /// Where the probing client connects to; it sorts last of all.
 const PROBE: &str = "10.111.255.250:80";
@@ -140,7 +140,6 @@ fn command(
     link: &Kubeconfig,
 ) -> Result<Command, Box<dyn Error>> {
     let path = |suffix: &str| directory.join(format!("{name}.{suffix}"));
-    let link = Kubeconfig { token: ADMIN.into(), ..link.clone() };
     link.write(&path("kubeconfig"));
     let config = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
@@ -204,12 +203,4 @@ fn slice(name: &str, service: &str, ips: &[String]) -> Value {
         },
         "ports": [{ "name": "http", "port": 8080, "protocol": "TCP" }], "endpoints": endpoints,
     })
-}
-
-/// A line of /proc/PID/status.
-fn memory(process: &Child, key: &str) -> Result<String, Box<dyn Error>> {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
-    let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
-    let kilobytes: f64 = line.split_whitespace().nth(1).unwrap_or_default().parse()?;
-    Ok(format!("{:.1} MiB", kilobytes / 1024.0))
 }

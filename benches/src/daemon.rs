@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::manifests;
-use crate::stats::{row, tail};
+use crate::stats::{memory, row, tail};
 
 /// What the daemon logs when the kernel is as the manifests say.
 const IN_STEP: &str = "the kernel is as the manifests say";
@@ -102,12 +102,4 @@ fn one_change(
     // A quiet moment, so that the next change finds the daemon at rest.
     std::thread::sleep(Duration::from_millis(2));
     Ok(time)
-}
-
-/// A line of /proc/PID/status.
-fn memory(daemon: &Child, key: &str) -> Result<String, Box<dyn Error>> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id()))?;
-    let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
-    let kilobytes: f64 = line.split_whitespace().nth(1).unwrap_or_default().parse()?;
-    Ok(format!("{:.1} MiB", kilobytes / 1024.0))
 }

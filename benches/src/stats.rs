@@ -1,5 +1,7 @@
-//! A row of the table: several times of the same thing.
+//! A row of the table: several times of the same thing; and what a process takes.
 
+use std::error::Error;
+use std::process::Child;
 use std::time::Duration;
 
 /// Prints a row with median, minimum and maximum.
@@ -29,4 +31,12 @@ pub fn human(time: Duration) -> String {
         0.001.. => format!("{:.3} ms", seconds * 1e3),
         _ => format!("{:.1} µs", seconds * 1e6),
     }
+}
+
+/// A line of /proc/PID/status.
+pub fn memory(process: &Child, key: &str) -> Result<String, Box<dyn Error>> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+    let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+    let kilobytes: f64 = line.split_whitespace().nth(1).unwrap_or_default().parse()?;
+    Ok(format!("{:.1} MiB", kilobytes / 1024.0))
 }

@@ -15,6 +15,7 @@ use crate::client::Requests;
 use crate::config::{self, Loaded};
 use crate::events::{self, Events};
 use crate::feed::Feed;
+use crate::host::ReadOnly;
 use crate::node::{self, Reliance, ThisNode};
 use crate::reconcile::{Ended, Input, Pace, Reconciler, Witness, run as reconcile};
 use crate::source::Source;
@@ -95,7 +96,7 @@ impl Life {
     fn set_up_the_host(&self) -> Result<(), Failure> {
         if let Some(read_only) = host::prepare(&self.loaded.effective)?.read_only {
             let node = events::node(&self.name);
-            self.events.warn(&node, "readOnlySysFS", "StartKubeProxy", read_only.to_string());
+            self.events.warn(&node, ReadOnly::REASON, "StartKubeProxy", read_only.to_string());
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! etcd and kube-apiserver, started, linked to nodes, killed and started again.
 
 use std::fs::{self, File};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -51,9 +51,8 @@ impl ControlPlane {
         let directory =
             tempfile::Builder::new().prefix("kube-verdict-cluster-").tempdir().expect("a directory");
         keys(directory.path());
-        let local = Kubeconfig { server: Ipv4Addr::LOCALHOST.into(), port: PORT, token: ADMIN.into() };
         let mut control_plane = ControlPlane {
-            api: Api::new(&netns, &local),
+            api: Api::new(&netns, &administrator(Ipv4Addr::LOCALHOST)),
             api_server: None,
             etcd: None,
             netns,
@@ -89,7 +88,7 @@ impl ControlPlane {
             ));
         });
         node.run(|| ip_batch(&format!("addr add {there}/30 dev api\nlink set api up\n")));
-        Kubeconfig { server: IpAddr::V4(here), port: PORT, token: ADMIN.into() }
+        administrator(here)
     }
 
     /// `kubectl` with these words, as administrator, in the control plane's namespace: what it printed.
@@ -98,7 +97,7 @@ impl ControlPlane {
     /// What it complained of.
     pub fn kubectl(&self, words: &[&str]) -> Result<String, String> {
         let config = self.directory.path().join("admin.kubeconfig");
-        Kubeconfig { server: Ipv4Addr::LOCALHOST.into(), port: PORT, token: ADMIN.into() }.write(&config);
+        administrator(Ipv4Addr::LOCALHOST).write(&config);
         let mut command = Command::new(program("kubectl"));
         command.arg("--kubeconfig").arg(&config).args(words).stdin(Stdio::null());
         let output = self.netns.run(|| command.output().expect("running kubectl"));
@@ -213,6 +212,11 @@ impl Drop for ControlPlane {
         end(self.api_server.take());
         end(self.etcd.take());
     }
+}
+
+/// How the administrator reaches the API server at an address of its.
+fn administrator(server: Ipv4Addr) -> Kubeconfig {
+    Kubeconfig { server: server.into(), port: PORT, token: ADMIN.into() }
 }
 
 /// What tokens are signed with, and who has which.
