@@ -1,7 +1,7 @@
 //! When kube-proxy's rules go: after the first sync that made the kernel what the table says, once, and on a
 //! thread of its own, because large tables of iptables and their lock can take long, and IPVS' connections as long
-//! as they like. For a daemon that is the
-//! cluster's proxy; one that serves manifests may be there beside kube-proxy.
+//! as they like. For a daemon that is the cluster's proxy; one that serves manifests may be there beside
+//! kube-proxy.
 
 use std::thread;
 
