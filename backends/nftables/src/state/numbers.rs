@@ -32,7 +32,7 @@ impl Numbers {
         let capacity = match balancer {
             Balancer::Ipvs(marks) => marks.capacity() / 2,
             // Nothing that nft has a word for: `root` is the handle of all bits.
-            _ => (u32::MAX & !OURS) - 1,
+            _ => !OURS - 1,
         };
         Numbers { of: HashMap::new(), used: BTreeMap::new(), last: OURS, capacity }
     }
