@@ -10,6 +10,7 @@
 //!   [`CommandAttribute`] are the five groups of attributes as the kernel has them; one that is not known here, or
 //!   not of the expected length, is kept as it is;
 //! * [`Message`] is one message without the header of netlink, [`control`] finds the family's number;
+//! * [`Order`] is what changes something, written without detours: thousands of them go in few sends;
 //! * [`Ipvs`] asks the kernel. All else is without I/O, and no bytes make it panic.
 //!
 //! It decides nothing: no service table, no reconciling. Facts: linux/ip_vs.h, linux/genetlink.h, and
@@ -21,6 +22,7 @@ pub mod control;
 mod destination;
 mod info;
 mod message;
+mod order;
 mod real_server;
 mod service;
 mod socket;
@@ -32,6 +34,7 @@ pub use command::CommandAttribute;
 pub use destination::DestinationAttribute;
 pub use info::{Info, InfoAttribute};
 pub use message::{Attributes, Command, Message};
+pub use order::{Order, Refusal};
 pub use real_server::{Connections, Forwarding, ListedRealServer, RealServer, Tunnel};
 pub use service::ServiceAttribute;
 pub use socket::{Error, Ipvs, Timeouts};
