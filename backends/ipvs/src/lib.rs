@@ -1,1 +1,25 @@
-//! The service table as virtual servers of IPVS, which packets reach by their mark.
+//! IPVS as a balancer: virtual servers that packets reach by their mark, one for each that is wanted, kept equal to
+//! that in the kernel.
+//!
+//! ```text
+//! marks -> Server ──> Director (what the kernel holds) ──> orders ──> Kernel ──> ip_vs
+//!                                                           netlink, or in memory
+//! ```
+//!
+//! * [`Marks`] says which marks are ours, [`Server`] what one of them stands for, [`Scheduler`] how that balances;
+//! * [`Director`] writes what differs, drains what is not wanted any more, and mends what others break;
+//! * [`kernel`] is the boundary: a trait with two implementations, [`Netlink`] and one in memory.
+//!
+//! Which packets get which mark, and how packets with a mark come to IPVS, is not here. Facts: reference §12.
+
+mod director;
+pub mod kernel;
+mod marks;
+mod scheduler;
+mod server;
+
+pub use director::{Director, Error, Figures, Refused, Replaced, Report, StillServes};
+pub use kernel::{Kernel, Netlink};
+pub use marks::{Marks, NoMarks};
+pub use scheduler::{NoScheduler, Scheduler};
+pub use server::Server;
