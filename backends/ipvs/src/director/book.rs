@@ -267,8 +267,8 @@ impl Book {
         news
     }
 
-    /// The mark of ours that packets are to have, which nobody else may have.
+    /// A mark that no virtual server of ours can have.
     pub(super) fn foreign(servers: &[(u32, Option<Server>)], marks: Marks) -> Option<u32> {
-        servers.iter().map(|(mark, _)| *mark).find(|mark| !marks.is_ours(*mark))
+        servers.iter().map(|(mark, _)| *mark).find(|mark| marks.number(*mark).is_none())
     }
 }
