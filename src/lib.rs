@@ -19,3 +19,4 @@ pub mod reconcile;
 pub mod rtnetlink;
 pub mod serve;
 pub mod source;
+pub mod steering;
