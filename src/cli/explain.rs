@@ -61,8 +61,8 @@ mod tests {
         let frontend = answer.as_object_mut().unwrap().remove("frontend").unwrap();
         assert!(frontend.is_string());
         let expected = json!({
-            "verdict": "dnat", "backends": ["[2001:db8::21]:53", "[2001:db8::22]:53"], "masquerade": false,
-            "service": "default/dns:dns"
+            "verdict": "dnat", "backends": ["[2001:db8::21]:53", "[2001:db8::22]:53"], "scheduler": null,
+            "masquerade": false, "service": "default/dns:dns"
         });
         assert_eq!(answer, expected);
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kube_verdict_table::net::parse_ip;
-use kube_verdict_table::{Cidr, NodePortEntry, Settings};
+use kube_verdict_table::{Balancer, Cidr, NodePortEntry, Settings};
 
 use super::client::Client;
 use super::conntrack::Conntrack;
@@ -128,6 +128,7 @@ impl Effective {
             detector: self.detect_local.detectors(pod_cidrs),
             masquerade_all: self.masquerade_all,
             allow_external_ips: self.allow_external_ips,
+            balancer: Balancer::Random,
         }
     }
 }

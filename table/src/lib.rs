@@ -45,7 +45,7 @@ pub use fate::{
 pub use flows::Flows;
 pub use health::{HealthCheck, HealthCheckChange};
 pub use net::{Cidr, Family, PerFamily, Protocol};
-pub use node::{LocalDetector, NodePortAddresses, NodePortEntry, NodeState, Settings};
+pub use node::{Balancer, LocalDetector, NodePortAddresses, NodePortEntry, NodeState, Settings};
 pub use scheduler::{SCHEDULER_ANNOTATION, parse_scheduler};
 pub use table::ServiceTable;
 pub use totals::{NoLocalEndpoints, Totals};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::node::{NodeState, Settings};
+use crate::node::{Balancer, NodeState, Settings};
 use crate::objects::{Kind, Object, ObjectEvent, SchedulerText};
 
 /// Decodes and defaults a document with its `kind`.
@@ -75,6 +75,7 @@ pub(crate) fn settings() -> Settings {
         detector: Default::default(),
         masquerade_all: false,
         allow_external_ips: true,
+        balancer: Balancer::Random,
     }
 }
 

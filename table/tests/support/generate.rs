@@ -11,7 +11,8 @@ use kube_verdict_table::objects::{
     SessionAffinity, SessionAffinityConfig,
 };
 use kube_verdict_table::{
-    Cidr, Family, LocalDetector, NodePortAddresses, NodeState, PerFamily, Policy, Protocol, Settings,
+    Balancer, Cidr, Family, LocalDetector, NodePortAddresses, NodeState, PerFamily, Policy, Protocol,
+    Settings,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -237,6 +238,7 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
             detector: PerFamily { v4, v6 },
             masquerade_all,
             allow_external_ips,
+            balancer: Balancer::Random,
         },
     )
 }

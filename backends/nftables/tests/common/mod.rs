@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use kube_verdict_nftables::Options;
 use kube_verdict_table::objects::{Object, ObjectEvent};
-use kube_verdict_table::{LocalDetector, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings};
+use kube_verdict_table::{
+    Balancer, LocalDetector, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings,
+};
 use serde_json::{Value, json};
 
 pub const OPTIONS: Options = Options { masquerade_mark: 0x4000 };
@@ -22,6 +24,7 @@ pub fn empty_table() -> ServiceTable {
         },
         masquerade_all: false,
         allow_external_ips: true,
+        balancer: Balancer::Random,
     };
     let addresses = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
     let node = NodeState {
