@@ -11,7 +11,7 @@ use kube_verdict_nftables::batch::Batch;
 use kube_verdict_nftables::kernel::{CommitError, ReadError, Snapshot};
 use kube_verdict_nftables::layout::TABLE;
 use kube_verdict_nftables::{Kernel, Netlink, Nftables, Options};
-use kube_verdict_table::{Family, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings};
+use kube_verdict_table::{Balancer, Family, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings};
 
 use crate::stats::{human, row};
 
@@ -43,6 +43,7 @@ pub fn empty_table() -> ServiceTable {
         detector: PerFamily::default(),
         masquerade_all: false,
         allow_external_ips: true,
+        balancer: Balancer::Random,
     };
     let node = NodeState {
         local_addresses: BTreeSet::new(),

@@ -6,7 +6,7 @@ use kube_verdict_nftables::kernel::CommitError;
 use kube_verdict_nftables::kernel::memory::MemoryKernel;
 use kube_verdict_nftables::{Nftables, Options};
 use kube_verdict_table::objects::{Object, ObjectEvent};
-use kube_verdict_table::{NodeState, PerFamily, ServiceTable, Settings};
+use kube_verdict_table::{Balancer, NodeState, PerFamily, ServiceTable, Settings};
 use serde_json::{Value, json};
 
 use super::*;
@@ -57,6 +57,7 @@ impl Stage {
             detector: PerFamily::default(),
             masquerade_all: false,
             allow_external_ips: true,
+            balancer: Balancer::Random,
         };
         let table = ServiceTable::new(settings, NodeState::default());
         let backend = Nftables::new(MemoryKernel::new(), Options::slots(0x4000));

@@ -8,7 +8,7 @@ use kube_verdict_nftables::kernel::memory::MemoryKernel;
 use kube_verdict_nftables::layout::Element;
 use kube_verdict_nftables::{Nftables, Options};
 use kube_verdict_table::objects::{Kind, Object, ObjectEvent, ObjectKey};
-use kube_verdict_table::{Family, NodeState, PerFamily, ServiceTable, Settings};
+use kube_verdict_table::{Balancer, Family, NodeState, PerFamily, ServiceTable, Settings};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -51,6 +51,7 @@ fn reconciler_with<W: Witness>(witness: W, now: Instant) -> Reconciler<Nftables<
         detector: PerFamily::default(),
         masquerade_all: false,
         allow_external_ips: true,
+        balancer: Balancer::Random,
     };
     let table = ServiceTable::new(settings, NodeState::default());
     let backend = Nftables::new(MemoryKernel::new(), Options::slots(0x4000));

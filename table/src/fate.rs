@@ -242,6 +242,9 @@ pub struct Fate {
     pub sources: Option<Arc<[Cidr]>>,
     /// session affinity
     pub affinity: Option<Affinity>,
+    /// the scheduler of IPVS that the Service asks for ([`crate::parse_scheduler`]); None: the configuration's. Its
+    /// frontends share the text.
+    pub scheduler: Option<Arc<str>>,
     /// masquerading of [`Route::Everyone`]; [`Route::ByOrigin`] says its own
     pub masquerade: Masquerade,
     /// where it goes

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use kube_verdict_nftables::Options;
 use kube_verdict_nftables::layout::{Balancer, Marks};
 use kube_verdict_table::objects::{Object, ObjectEvent};
-use kube_verdict_table::{LocalDetector, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings};
+use kube_verdict_table::{
+    Balancer, LocalDetector, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings,
+};
 use serde_json::{Value, json};
 
 pub const OPTIONS: Options = Options::slots(0x4000);
@@ -27,6 +29,7 @@ pub fn empty_table() -> ServiceTable {
         },
         masquerade_all: false,
         allow_external_ips: true,
+        balancer: Balancer::Random,
     };
     let addresses = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
     let node = NodeState {
