@@ -76,9 +76,10 @@ impl Marks {
         self.mask
     }
 
-    /// Whether a packet or a virtual server with this mark is ours.
+    /// Whether a packet or a virtual server with this mark is ours. It is even where it has no number: packets of
+    /// established connections have none.
     pub fn is_ours(self, mark: u32) -> bool {
-        mark & self.mask == self.value && self.number(mark).is_some()
+        mark & self.mask == self.value
     }
 
     /// The largest number that a mark can carry; the smallest is 1.
@@ -102,7 +103,7 @@ impl Marks {
         let free = (0..u32::BITS).map(|bit| 1 << bit).filter(|bit| self.mask & bit == 0);
         let number =
             free.enumerate().fold(0, |number, (index, bit)| number | u32::from(mark & bit != 0) << index);
-        (mark & self.mask == self.value && number != 0).then_some(number)
+        (self.is_ours(mark) && number != 0).then_some(number)
     }
 }
 
@@ -177,7 +178,8 @@ mod tests {
         assert_eq!([0, 0x100_0000].map(|number| Marks::DEFAULT.mark(number)), [None; 2]);
         let odd = Marks::new(0x2, 0x0f0f_0002).unwrap();
         assert_eq!([1, 2, 3, 4].map(|number| odd.mark(number)), [0x3, 0x6, 0x7, 0xa].map(Some));
-        assert!(!odd.is_ours(0x2) && odd.is_ours(0x3) && !odd.is_ours(0x0100_0003));
+        assert_eq!([0x2, 0x3, 0x0100_0003].map(|mark| odd.is_ours(mark)), [true, true, false]);
+        assert_eq!([0x2, 0x0100_0003].map(|mark| odd.number(mark)), [None; 2]);
     }
 
     proptest! {

@@ -77,13 +77,14 @@ impl Book {
         self.dirty.insert(mark);
         let place = self.places.entry(mark).or_default();
         place.is_wanted = server.is_some();
+        if server.is_none() || place.server != server {
+            self.quarantine.forget(mark);
+        }
         if let Some(server) = server {
-            if place.server.as_ref() != Some(&server) {
-                place.told &= place.server.as_ref().is_some_and(|last| {
-                    (&last.service, &last.scheduler) == (&server.service, &server.scheduler)
-                });
-                self.quarantine.forget(mark);
-            }
+            place.told &= place
+                .server
+                .as_ref()
+                .is_some_and(|last| (&last.service, &last.scheduler) == (&server.service, &server.scheduler));
             place.server = Some(server);
         }
     }
@@ -267,8 +268,8 @@ impl Book {
         news
     }
 
-    /// The mark of ours that packets are to have, which nobody else may have.
+    /// A mark that no virtual server of ours can have.
     pub(super) fn foreign(servers: &[(u32, Option<Server>)], marks: Marks) -> Option<u32> {
-        servers.iter().map(|(mark, _)| *mark).find(|mark| !marks.is_ours(*mark))
+        servers.iter().map(|(mark, _)| *mark).find(|mark| marks.number(*mark).is_none())
     }
 }

@@ -123,8 +123,11 @@ pub enum Error {
         /// whose virtual servers
         family: Family,
     },
-    /// A mark was named that is somebody else's.
-    #[error("IPVS, {family}: {mark:#010x} is no mark of ours, which are {marks}")]
+    /// A mark was named that is somebody else's, or has no number.
+    #[error(
+        "IPVS, {family}: {mark:#010x} is no mark for a virtual server of ours, which have {marks} and a number in the \
+             other bits"
+    )]
     ForeignMark {
         /// whose virtual server
         family: Family,
