@@ -77,16 +77,21 @@ impl Book {
         self.dirty.insert(mark);
         let place = self.places.entry(mark).or_default();
         place.is_wanted = *want != Want::Gone;
+        let server = match want {
+            Want::Server(server) => Some(server),
+            Want::AsItIs | Want::Gone => None,
+        };
+        if server.is_none() || place.server.as_ref() != server {
+            self.quarantine.forget(mark);
+        }
         if *want == Want::AsItIs {
             place.server = None;
         }
-        if let Want::Server(server) = want {
-            if place.server.as_ref() != Some(server) {
-                place.told &= place.server.as_ref().is_some_and(|last| {
-                    (&last.service, &last.scheduler) == (&server.service, &server.scheduler)
-                });
-                self.quarantine.forget(mark);
-            }
+        if let Some(server) = server {
+            place.told &= place
+                .server
+                .as_ref()
+                .is_some_and(|last| (&last.service, &last.scheduler) == (&server.service, &server.scheduler));
             place.server = Some(server.clone());
         }
     }
