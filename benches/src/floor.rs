@@ -55,7 +55,7 @@ pub fn empty_table() -> ServiceTable {
 
 /// Prints the rows.
 pub fn measure(directory: &Path, rounds: u32) -> Result<(), Box<dyn Error>> {
-    let options = Options { masquerade_mark: 0x4000 };
+    let options = Options::slots(0x4000);
     let start = Instant::now();
     let loaded = Directory::open(directory)?.load();
     row("read and parse the manifests", &[start.elapsed()]);

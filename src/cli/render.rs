@@ -8,7 +8,7 @@ use crate::daemon;
 pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
     let effective = table::configuration(sources)?;
     daemon::has_backend(&effective)?;
-    let options = kube_verdict_nftables::Options { masquerade_mark: effective.masquerade_mark };
+    let options = kube_verdict_nftables::Options::slots(effective.masquerade_mark);
     let table = table::build(sources, effective)?;
     let text = kube_verdict_nftables::render(&table, options);
     super::print(&text)

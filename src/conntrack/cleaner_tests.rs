@@ -60,7 +60,7 @@ impl Stage {
             balancer: Balancer::Random,
         };
         let table = ServiceTable::new(settings, NodeState::default());
-        let backend = Nftables::new(MemoryKernel::new(), Options { masquerade_mark: 0x4000 });
+        let backend = Nftables::new(MemoryKernel::new(), Options::slots(0x4000));
         let now = Instant::now();
         Stage {
             reconciler: Reconciler::new(table, backend, cleaner, SYNC_PERIOD, now),

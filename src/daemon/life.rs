@@ -58,7 +58,7 @@ impl Life {
                 changed = config::changed(file.as_ref()) => Err(changed.into()),
             }
         });
-        let options = Options { masquerade_mark: effective.masquerade_mark };
+        let options = Options::slots(effective.masquerade_mark);
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
 

@@ -54,7 +54,7 @@ fn reconciler_with<W: Witness>(witness: W, now: Instant) -> Reconciler<MemoryKer
         balancer: Balancer::Random,
     };
     let table = ServiceTable::new(settings, NodeState::default());
-    let backend = Nftables::new(MemoryKernel::new(), Options { masquerade_mark: 0x4000 });
+    let backend = Nftables::new(MemoryKernel::new(), Options::slots(0x4000));
     Reconciler::new(table, backend, witness, SYNC_PERIOD, now)
 }
 
