@@ -35,7 +35,7 @@ impl Kernel for Asked {
 
 /// A loop with a cleaner.
 struct Stage {
-    reconciler: Reconciler<MemoryKernel, Cleaner>,
+    reconciler: Reconciler<Nftables<MemoryKernel>, Cleaner>,
     dumps: Receiver<Filter>,
     outcomes: Sender<io::Result<bool>>,
     rounds: Receiver<Round>,
