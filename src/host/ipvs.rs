@@ -11,7 +11,7 @@
 
 use std::io;
 
-use kube_verdict_ipvs::{Error, Ipvs, Timeouts};
+use kube_verdict_ipvs_codec::{Error, Ipvs, Timeouts};
 
 use super::conntrack::Change;
 use super::tree::Tree;

@@ -13,7 +13,7 @@ use kube_verdict_table::{LocalDetector, NodePortAddresses, NodeState, PerFamily,
 use serde_json::{Value, json};
 
 pub const OPTIONS: Options = Options::slots(0x4000);
-pub const MARKS: Marks = Marks { value: 0x4b00_0000, mask: 0xff00_0000 };
+pub const MARKS: Marks = Marks::DEFAULT;
 pub const WITH_IPVS: Options = Options { masquerade_mark: 0x4000, balancer: Balancer::Ipvs(MARKS) };
 pub const BESIDE_IPVS: Options =
     Options { masquerade_mark: 0x4000, balancer: Balancer::SlotsBesideIpvs(MARKS) };
