@@ -16,6 +16,7 @@ use super::duration::GoDuration;
 use super::file::{
     ClientConnection, Conntrack, DetectLocalNames, File, Iptables, Ipvs, Logging, OutputOptions,
 };
+use super::ipvs::Marks;
 use super::mode::Mode;
 
 /// What the command line says.
@@ -37,6 +38,8 @@ pub struct Flags {
     pub version: Option<String>,
     /// `--service-proxy-name`, which kube-proxy does not have
     pub service_proxy_name: Option<String>,
+    /// `--ipvs-mark`, which kube-proxy does not have
+    pub ipvs_marks: Option<Marks>,
     /// a directory of manifests is served, and not a cluster
     pub standalone: bool,
     /// what the configuration file may be told instead

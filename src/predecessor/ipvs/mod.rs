@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 
-use kube_verdict_ipvs::{Ipvs, Key};
+use kube_verdict_ipvs_codec::{Ipvs, Key};
 use kube_verdict_table::Family;
 
 use self::device::Devices;
@@ -125,7 +125,7 @@ impl Look {
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error("{0}")]
-    Ipvs(#[from] kube_verdict_ipvs::Error),
+    Ipvs(#[from] kube_verdict_ipvs_codec::Error),
     #[error("rtnetlink: {0}")]
     Rtnetlink(#[from] io::Error),
     #[error("{0:?} was deleted and is there again: a kube-proxy in IPVS mode seems to run; stop it")]
@@ -161,7 +161,7 @@ fn look(
         match step {
             Step::Server { key, connections } => {
                 // Somebody may have been faster.
-                let is_gone = |error: &kube_verdict_ipvs::Error| error.errno() == Some(libc::ESRCH);
+                let is_gone = |error: &kube_verdict_ipvs_codec::Error| error.errno() == Some(libc::ESRCH);
                 match ipvs.as_mut().map(|ipvs| ipvs.delete(&key)) {
                     Some(Err(error)) if !is_gone(&error) => return Err(error.into()),
                     _ => {}
