@@ -24,11 +24,12 @@
 //! Calico's 1 to 250 and Cilium's 2004 and 2005, below wg-quick's 51820. Rules and the route have a protocol of their
 //! own, 75, of those that rtnetlink.h leaves to routing daemons.
 //!
-//! [`plan`] compares and decides; [`rule`] and [`route`] know the messages; all three are without I/O. [`keep`]
-//! listens, and has what others delete made again: systemd-networkd does so whenever it starts, unless its
-//! `ManageForeignRoutingPolicyRules` is off.
+//! [`plan`] decides what to do about what was [`found`]; [`rule`] and [`route`] know the messages; but for the
+//! reading all of these are without I/O. [`keep`] listens, and has what others delete made again: systemd-networkd
+//! deletes rules whenever it starts, unless its `ManageForeignRoutingPolicyRules` is off.
 
 mod error;
+mod found;
 mod keep;
 mod plan;
 mod route;
@@ -39,7 +40,9 @@ use std::fmt;
 use kube_verdict_table::Family;
 
 pub use self::error::Error;
-use self::plan::{Found, Step};
+use self::found::Found;
+use self::plan::Step;
+use crate::config::Marks;
 use crate::rtnetlink::Rtnetlink;
 
 /// The priority of the first of three rules.
@@ -56,6 +59,12 @@ pub struct Mark {
     pub value: u32,
     /// the bits that are compared
     pub mask: u32,
+}
+
+impl From<Marks> for Mark {
+    fn from(marks: Marks) -> Self {
+        Mark { value: marks.value(), mask: marks.mask() }
+    }
 }
 
 impl fmt::Display for Mark {
@@ -89,8 +98,8 @@ pub struct Steering {
 
 impl Steering {
     /// For the families that the node serves. Of others nothing is left.
-    pub fn new(mark: Mark, families: impl Into<Vec<Family>>) -> Self {
-        Steering { mark, families: families.into() }
+    pub fn new(mark: impl Into<Mark>, families: impl Into<Vec<Family>>) -> Self {
+        Steering { mark: mark.into(), families: families.into() }
     }
 
     /// Reads what is there and makes it what it should be; what is right stays untouched. New rules are there

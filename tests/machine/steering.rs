@@ -6,16 +6,16 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use kube_verdict::config;
 use kube_verdict::host::ipvs::{IpvsError, prepare};
-use kube_verdict::steering::{Mark, Steering, remove};
-use kube_verdict_ipvs::{Ipvs, Timeouts};
+use kube_verdict::steering::{Steering, remove};
+use kube_verdict_ipvs_codec::Ipvs;
 use kube_verdict_table::Family;
 use socket2::SockRef;
 
 use crate::node::run;
 use crate::talk::{Talk, serve, within};
 
-const MARK: Mark = Mark { value: 0x4b00_0000, mask: 0xff00_0000 };
 /// How long a packet may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,6 +48,17 @@ const SERVERS: &str = "\
 -A -f 1258291201 -6 -s rr
 -a -f 1258291201 -6 -r [fd00:2:1::2]:8080 -m
 ";
+
+/// Nothing is asked for but a timeout of UDP.
+fn settings(udp_timeout: u64) -> config::Ipvs {
+    config::Ipvs {
+        scheduler: "rr".into(),
+        tcp_timeout: Duration::ZERO,
+        tcp_fin_timeout: Duration::ZERO,
+        udp_timeout: Duration::from_secs(udp_timeout),
+        marks: config::Marks::default(),
+    }
+}
 
 fn add_netns(name: &str) {
     let _ = Command::new("ip").args(["netns", "delete", name]).stderr(Stdio::null()).status();
@@ -83,7 +94,7 @@ fn set() {
         for (family, vip) in [("ip", "10.96.0.1"), ("ip6", "fd00:10:96::1")] {
             run("nft -f -", &RULES.replace("FAMILY", family).replace("VIP", vip));
         }
-        prepare(Timeouts::default()).expect("IPVS");
+        prepare(&settings(0)).expect("IPVS");
         run("ipvsadm -R", SERVERS);
     });
     set_sysctls(&[("ipv6/conf/all/forwarding", "1")]);
@@ -124,7 +135,7 @@ fn marked_packets_of_the_node_leave() {
         within(NODE, || {
             let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let socket = UdpSocket::bind(any).expect("a socket");
-            SockRef::from(&socket).set_mark(MARK.value | 5).expect("a mark");
+            SockRef::from(&socket).set_mark(config::Marks::default().value() | 5).expect("a mark");
             socket.send_to(b"marked", to).expect("sending");
         });
         let mut buffer = [0; 16];
@@ -138,12 +149,12 @@ pub fn ipvs_is_there_or_missed() {
     add_netns("fresh");
     let is_loaded = || fs::exists("/proc/net/ip_vs").unwrap_or(false);
     if kernel == "5.10" && !is_loaded() {
-        let error = within("fresh", || prepare(Timeouts::default())).expect_err("IPVS is not loaded");
+        let error = within("fresh", || prepare(&settings(0))).expect_err("IPVS is not loaded");
         assert!(matches!(error, IpvsError::Missing), "{error}");
         run("modprobe ip_vs", "");
     }
     within("fresh", || {
-        let changes = prepare(Timeouts { udp: 77, ..Timeouts::default() }).expect("IPVS");
+        let changes = prepare(&settings(77)).expect("IPVS");
         let names: Vec<&str> = changes.iter().map(|change| change.setting.as_str()).collect();
         let expected =
             ["vs/conntrack", "vs/expire_nodest_conn", "vs/expire_quiescent_template", "ip_forward"]
@@ -153,14 +164,14 @@ pub fn ipvs_is_there_or_missed() {
             assert_eq!(fs::read_to_string(file).expect("a sysctl").trim(), "1", "{file}");
         }
         assert_eq!(Ipvs::open().and_then(|mut ipvs| ipvs.timeouts()).expect("timeouts").udp, 77);
-        assert_eq!(prepare(Timeouts::default()).expect("IPVS"), [], "nothing is left to do");
+        assert_eq!(prepare(&settings(0)).expect("IPVS"), [], "nothing is left to do");
     });
 }
 
 pub fn marked_packets_come_in() {
     run("modprobe -a ip_vs veth", "");
     set();
-    let steering = Steering::new(MARK, Family::BOTH);
+    let steering = Steering::new(config::Marks::default(), Family::BOTH);
     assert_eq!(within(NODE, || steering.ensure()).expect("policy routing").added.len(), 8);
     assert!(within(NODE, || steering.ensure()).expect("policy routing").is_nothing());
     let devices = ["all", "default", "to-outside", "to-inside", "lo"];
