@@ -10,7 +10,8 @@ use kube_verdict_table::Protocol;
 
 use super::flags::{self, ProxyFlags};
 use crate::config::flags::Group;
-use crate::config::{Flags, Logging, Marks};
+use crate::config::{Flags, Logging};
+use kube_verdict_nftables::layout::Marks;
 
 /// A service proxy: it keeps the kernel's nftables equal to the Services and EndpointSlices of a cluster, or of a
 /// directory.

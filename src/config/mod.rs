@@ -40,7 +40,7 @@ pub use effective::Effective;
 pub use error::{ConfigError, FieldError};
 pub use families::{Families, suspicious};
 pub use flags::Flags;
-pub use ipvs::{Ipvs, Marks};
+pub use ipvs::Ipvs;
 pub use load::{Loaded, Message, Source, defaults, from_text, load, log};
 pub use logging::Logging;
 pub use serving::Serving;

@@ -1,6 +1,7 @@
 //! What no configuration may say (reference §15.4). Everything that is wrong is collected, so that an operator
 //! mends a file once.
 
+use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::net::parse_ip;
 use kube_verdict_table::{Cidr, NodePortEntry, parse_scheduler};
 
@@ -8,7 +9,6 @@ use super::duration::GoDuration;
 use super::effective::Shared;
 use super::error::FieldError;
 use super::file::{Conntrack, File, Logging, Quantity};
-use super::ipvs::Marks;
 use super::mode::Mode;
 use super::serving::listen_address;
 use super::{detect, gates, upstream};

@@ -14,12 +14,10 @@
 
 mod director;
 pub mod kernel;
-mod marks;
 mod scheduler;
-mod server;
 
 pub use director::{Director, Error, Figures, Refused, Replaced, Report, StillServes};
 pub use kernel::{Kernel, Netlink};
-pub use marks::{Marks, NoMarks};
+pub use kube_verdict_nftables::layout::{Marks, NoMarks};
+pub use kube_verdict_nftables::{Server, Want, Wanted};
 pub use scheduler::{NoScheduler, Scheduler};
-pub use server::Server;

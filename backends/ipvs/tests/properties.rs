@@ -117,7 +117,7 @@ impl World {
         let marks = changes.into_iter().map(|(number, server)| (mark(number), server));
         let marks: BTreeMap<u32, Option<Server>> = marks.collect();
         let now = self.stage.now;
-        let raised = self.watch(|stage| stage.director.raise(V4, marks, complete, now).ok());
+        let raised = self.watch(|stage| stage.director.raise(V4, &common::wanted(marks, complete), now).ok());
         let Some(raised) = raised else { return };
         assert!(self.journal_is_without_taking(), "raising takes away");
         self.is_meddled &= raised.read_back.is_empty();
@@ -200,7 +200,7 @@ impl World {
     }
 
     fn go(&mut self, step: Step) {
-        let rr = Name::new("rr").unwrap();
+        let rr = Name::new("rr").expect("a name");
         self.is_meddled |= matches!(
             step,
             Step::Flush
@@ -287,14 +287,14 @@ impl World {
         self.stage.pass(Duration::from_secs(1000));
         self.change(Vec::new(), false);
         let now = self.stage.now;
-        self.watch(|stage| stage.director.verify(now)).unwrap();
+        self.watch(|stage| stage.director.verify(now)).expect("verifying");
         let mut looks = 0;
         while self.stage.director.next_tend().is_some() {
             self.stage.tend();
             looks += 1;
             assert!(looks < 20, "it never rests: {:?}", self.stage.director.figures(V4));
         }
-        assert_eq!(self.stage.director.verify(self.stage.now).unwrap().orders, 0);
+        assert_eq!(self.stage.director.verify(self.stage.now).expect("verifying").orders, 0);
     }
 
     fn is_as_wanted(&mut self) {
@@ -316,7 +316,7 @@ impl World {
                 scheduler
             );
         }
-        let figures = self.stage.director.figures(V4).unwrap();
+        let figures = self.stage.director.figures(V4).expect("figures");
         assert_eq!(figures.virtual_servers, self.wanted.len());
         assert_eq!(
             (figures.draining_virtual_servers, figures.draining_real_servers, figures.quarantined),
@@ -330,7 +330,7 @@ fn serves(_: &Server, there: &Backend) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     #[test]
     fn in_the_end_it_is_as_wanted(steps in proptest::collection::vec(step(), 1..30)) {

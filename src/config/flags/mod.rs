@@ -10,13 +10,15 @@ use std::path::PathBuf;
 
 use kube_verdict_table::net::parse_ip;
 
+use kube_verdict_nftables::layout::Marks;
+
 use self::table::FLAGS;
 pub use self::table::{Flag, Group};
+
 use super::duration::GoDuration;
 use super::file::{
     ClientConnection, Conntrack, DetectLocalNames, File, Iptables, Ipvs, Logging, OutputOptions,
 };
-use super::ipvs::Marks;
 use super::mode::Mode;
 
 /// What the command line says.

@@ -2,6 +2,8 @@
 
 use kube_verdict_table::Balancer;
 
+use kube_verdict_nftables::layout::Marks;
+
 use super::*;
 
 #[test]

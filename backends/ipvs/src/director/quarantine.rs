@@ -9,8 +9,27 @@ use kube_verdict_table::Backend;
 /// First and longest time in quarantine.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
-/// What a refusal is blamed on: the virtual server of a mark, or one of its real servers.
-pub(super) type Culprit = (u32, Option<Backend>);
+/// What a refusal is blamed on: the virtual server of a mark, or one of its real servers. What cannot be given may
+/// have to be taken, and the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Culprit {
+    pub(super) mark: u32,
+    pub(super) backend: Option<Backend>,
+    takes: bool,
+}
+
+impl Culprit {
+    /// What is to blame if an order is refused.
+    pub(super) fn of(order: &Order) -> Culprit {
+        let backend = order.real_server().map(|real| Backend { ip: real.address, port: real.port });
+        let takes = match order {
+            Order::Delete(_) | Order::DeleteFrom(..) => true,
+            Order::ChangeIn(_, real) => real.weight == 0,
+            Order::Add(_) | Order::Change(_) | Order::AddTo(..) => false,
+        };
+        Culprit { mark: mark(order.key()), backend, takes }
+    }
+}
 
 /// A time to wait for, longer each time.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +63,12 @@ impl Quarantine {
 
     /// Whether an order has to wait.
     pub(super) fn holds(&self, order: &Order, now: Instant) -> bool {
-        !self.terms.is_empty() && self.terms.get(&culprit(order)).is_some_and(|term| now < term.until)
+        !self.terms.is_empty() && self.terms.get(&Culprit::of(order)).is_some_and(|term| now < term.until)
     }
 
     /// Forgets what is known of a mark: it stands for something else now.
     pub(super) fn forget(&mut self, mark: u32) {
-        self.terms.retain(|(of, _), _| *of != mark);
+        self.terms.retain(|culprit, _| culprit.mark != mark);
     }
 
     /// Forgets what was due and has not come back.
@@ -59,7 +78,7 @@ impl Quarantine {
 
     /// The marks of which something is due for another try.
     pub(super) fn due(&self, now: Instant) -> impl Iterator<Item = u32> {
-        self.terms.iter().filter(move |(_, term)| term.until <= now).map(|((mark, _), _)| *mark)
+        self.terms.iter().filter(move |(_, term)| term.until <= now).map(|(culprit, _)| culprit.mark)
     }
 
     /// When something is due.
@@ -70,12 +89,6 @@ impl Quarantine {
     pub(super) fn len(&self) -> usize {
         self.terms.len()
     }
-}
-
-/// What is to blame if an order is refused.
-pub(super) fn culprit(order: &Order) -> Culprit {
-    let backend = order.real_server().map(|real| Backend { ip: real.address, port: real.port });
-    (mark(order.key()), backend)
 }
 
 /// The mark of a virtual server of ours.

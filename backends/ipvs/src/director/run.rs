@@ -6,7 +6,7 @@ use kube_verdict_ipvs_codec::{Key, Order, Refusal};
 use kube_verdict_table::Family;
 use rustc_hash::FxHashSet;
 
-use super::quarantine::{culprit, mark};
+use super::quarantine::{Culprit, mark};
 use super::report::{Error, Refused, Report};
 use super::{Director, StillServes};
 use crate::kernel::{self, Kernel};
@@ -172,8 +172,9 @@ impl<K: Kernel> Director<K> {
 
     fn quarantine(&mut self, family: Family, order: &Order, errno: i32, now: Instant) -> Refused {
         let book = &mut self.books[family];
-        let (mark, backend) = culprit(order);
-        let retry_in = book.quarantine.put((mark, backend), now);
+        let culprit = Culprit::of(order);
+        let Culprit { mark, backend, .. } = culprit;
+        let retry_in = book.quarantine.put(culprit, now);
         let server = book.places.get(&mark).and_then(|place| place.server.as_ref());
         let service = server.map(|server| server.service.clone());
         Refused { family, mark, service, backend, command: order.command(), errno, retry_in }

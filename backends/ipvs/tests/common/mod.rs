@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use kube_verdict_ipvs::kernel::key;
 use kube_verdict_ipvs::kernel::memory::{Contents, MemoryKernel};
-use kube_verdict_ipvs::{Director, Marks, Scheduler, Server};
+use kube_verdict_ipvs::{Director, Marks, Scheduler, Server, Want, Wanted};
 use kube_verdict_ipvs_codec::{Key, Order, RealServer};
 use kube_verdict_table::{Backend, Family, Protocol, ServicePortName};
 
@@ -16,7 +16,7 @@ pub const V4: Family = Family::V4;
 
 /// The mark of a number.
 pub fn mark(number: u32) -> u32 {
-    Marks::DEFAULT.mark(number).unwrap()
+    Marks::DEFAULT.mark(number).expect("a number")
 }
 
 /// A virtual server of IPv4.
@@ -50,6 +50,12 @@ pub fn tcp(backends: &[u8]) -> Server {
     server("web", Protocol::Tcp, None, backends)
 }
 
+/// What is wanted of marks; None: nothing any more.
+pub fn wanted(servers: impl IntoIterator<Item = (u32, Option<Server>)>, is_all: bool) -> Wanted {
+    let want = |server: Option<Server>| server.map_or(Want::Gone, Want::Server);
+    Wanted { servers: servers.into_iter().map(|(mark, server)| (mark, want(server))).collect(), is_all }
+}
+
 /// A director, and a clock.
 pub struct Stage {
     pub director: Director<MemoryKernel>,
@@ -58,7 +64,7 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Stage {
-        let rr = Scheduler::configured("").unwrap();
+        let rr = Scheduler::configured("").expect("a scheduler");
         Stage { director: Director::new(MemoryKernel::default(), Marks::DEFAULT, rr), now: Instant::now() }
     }
 
@@ -72,7 +78,7 @@ impl Stage {
     /// The same kernel, and a director that knows nothing.
     pub fn restarted(mut self) -> Stage {
         let kernel = std::mem::take(self.director.kernel_mut());
-        let rr = Scheduler::configured("").unwrap();
+        let rr = Scheduler::configured("").expect("a scheduler");
         Stage { director: Director::new(kernel, Marks::DEFAULT, rr), now: self.now }
     }
 
@@ -83,8 +89,8 @@ impl Stage {
         complete: bool,
     ) -> Vec<Order> {
         let servers = servers.into_iter().map(|(number, server)| (mark(number), server));
-        self.director.raise(V4, servers, complete, self.now).unwrap();
-        self.director.lower(V4, &|_, _| false, self.now).unwrap();
+        self.director.raise(V4, &wanted(servers, complete), self.now).expect("raising");
+        self.director.lower(V4, &|_, _| false, self.now).expect("lowering");
         self.written()
     }
 
@@ -104,7 +110,7 @@ impl Stage {
     /// Tends when it is asked for; what that wrote.
     pub fn tend(&mut self) -> Vec<Order> {
         self.now = self.now.max(self.director.next_tend().expect("something to tend"));
-        self.director.tend(self.now).unwrap();
+        self.director.tend(self.now).expect("tending");
         self.written()
     }
 

@@ -204,7 +204,7 @@ fn hand_over(context: &Context, marks: Marks, space: Space, scope: Scope) -> Vec
         vec![Statement::AnyMark, Statement::SetAside { seconds: ASIDE_SECONDS }],
         vec![
             Statement::MarkBy(frontend(space), Set::Marks(space, scope)),
-            Statement::ChangeConnectionMark(Bits::to(marks.value, marks.mask)),
+            Statement::ChangeConnectionMark(Bits::to(marks.value(), marks.mask())),
             Statement::Accept,
         ],
     ]
@@ -214,11 +214,11 @@ fn hand_over(context: &Context, marks: Marks, space: Space, scope: Scope) -> Vec
 const ASIDE_SECONDS: u32 = 10;
 
 fn is_for_ipvs(marks: Marks, holds: bool) -> Statement {
-    Statement::MarkIs { mask: marks.mask, value: marks.value, holds }
+    Statement::MarkIs { mask: marks.mask(), value: marks.value(), holds }
 }
 
 fn is_with_ipvs(marks: Marks) -> Statement {
-    Statement::ConnectionMarkIs { mask: marks.mask, value: marks.value }
+    Statement::ConnectionMarkIs { mask: marks.mask(), value: marks.value() }
 }
 
 /// IPVS sees what is delivered to this node, so later packets of its connections are marked for the policy rule
@@ -229,7 +229,7 @@ fn steer(context: &Context) -> Vec<Rule> {
         is_with_ipvs(marks),
         Statement::OriginalDirection,
         is_for_ipvs(marks, false),
-        Statement::ChangeMark(Bits::to(marks.value, marks.mask)),
+        Statement::ChangeMark(Bits::to(marks.value(), marks.mask())),
     ]]
 }
 
@@ -264,7 +264,7 @@ fn restore(context: &Context) -> Vec<Rule> {
             Statement::Accept,
         ],
         vec![Statement::New, Statement::ClearMark, Statement::Accept],
-        vec![Statement::ChangeMark(Bits::clear(marks.mask))],
+        vec![Statement::ChangeMark(Bits::clear(marks.mask()))],
     ]
 }
 
@@ -359,7 +359,7 @@ fn postrouting(context: &Context) -> Vec<Rule> {
         vec![Statement::Dnated, hairpin(), Statement::Masquerade],
     ];
     if let Some(marks) = context.balancer.marks() {
-        let wants = Statement::ConnectionMarkIs { mask: marks.mask | mark, value: marks.value | mark };
+        let wants = Statement::ConnectionMarkIs { mask: marks.mask() | mark, value: marks.value() | mark };
         rules.push(vec![wants, Statement::ChangeConnectionMark(Bits::unset(mark)), Statement::Masquerade]);
         rules.push(vec![is_with_ipvs(marks), hairpin(), Statement::Masquerade]);
     }

@@ -44,7 +44,7 @@ mod statement;
 
 pub use chains::{BaseHook, Context};
 pub use element::{Element, Verdict};
-pub use marks::{Balancer, Marks};
+pub use marks::{Balancer, Marks, NoMarks};
 pub use names::{Chain, Entry, Over, Scope, Set, Space};
 pub use programme::{HASH_SEED, Marked, OURS, Programme, port_number};
 pub use sets::{Data, Declaration};

@@ -209,9 +209,8 @@ impl Writer {
                 Pool { over: Over::Slots(slots), backends, mark: 0 }
             }
             Balancer::Ipvs(marks) => {
-                let mark = self
-                    .number
-                    .map_or(0, |number| marks.of(server_number(number.get(), selection.choice.policy)));
+                let server = self.number.map(|number| server_number(number.get(), selection.choice.policy));
+                let mark = server.and_then(|server| marks.mark(server)).unwrap_or(0);
                 // Real servers are IPVS's; here they only matter to clients who have been somewhere.
                 let backends = if self.is_sticky { (&*selection.backends).into() } else { Box::default() };
                 Pool { over: Over::Ipvs, backends, mark }

@@ -14,6 +14,8 @@ pub struct Server {
     pub service: Arc<ServicePortName>,
     /// what it serves
     pub protocol: Protocol,
+    /// the scheduler that its Service asks for, as it is written there
+    pub scheduler: Option<Arc<str>>,
     /// where its connections go, sorted
     pub backends: Arc<[Backend]>,
 }
@@ -113,6 +115,7 @@ fn server(frontend: &Frontend, fate: &Fate, scope: Scope) -> Option<Server> {
     Some(Server {
         service: Arc::clone(&fate.service),
         protocol: frontend.protocol(),
+        scheduler: fate.scheduler.clone(),
         backends: Arc::clone(&selection.backends),
     })
 }
