@@ -37,12 +37,12 @@ mod rule;
 
 use std::fmt;
 
+use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::Family;
 
 pub use self::error::Error;
 use self::found::Found;
 use self::plan::Step;
-use crate::config::Marks;
 use crate::rtnetlink::Rtnetlink;
 
 /// The priority of the first of three rules.
@@ -52,19 +52,12 @@ pub const TABLE: u32 = 19_286;
 /// The protocol (FRA_PROTOCOL, rtm_protocol) by which rules and the route are known as ours.
 pub const PROTOCOL: u8 = 75;
 
-/// Which packets are meant: those whose mark is `value` in the bits of `mask`.
+/// Which packets are meant: those whose mark is `value` in the bits of `mask`. It need not be one that would be
+/// taken today ([`Marks`]): rules may be of an earlier run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// no bit of it is outside `mask`
-    pub value: u32,
-    /// the bits that are compared
-    pub mask: u32,
-}
-
-impl From<Marks> for Mark {
-    fn from(marks: Marks) -> Self {
-        Mark { value: marks.value(), mask: marks.mask() }
-    }
+struct Mark {
+    value: u32,
+    mask: u32,
 }
 
 impl fmt::Display for Mark {
@@ -98,8 +91,9 @@ pub struct Steering {
 
 impl Steering {
     /// For the families that the node serves. Of others nothing is left.
-    pub fn new(mark: impl Into<Mark>, families: impl Into<Vec<Family>>) -> Self {
-        Steering { mark: mark.into(), families: families.into() }
+    pub fn new(marks: Marks, families: impl Into<Vec<Family>>) -> Self {
+        let mark = Mark { value: marks.value(), mask: marks.mask() };
+        Steering { mark, families: families.into() }
     }
 
     /// Reads what is there and makes it what it should be; what is right stays untouched. New rules are there

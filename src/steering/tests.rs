@@ -129,7 +129,7 @@ fn three(mark: &str) -> Vec<String> {
 }
 
 fn both() -> Steering {
-    Steering::new(MARK, Family::BOTH)
+    Steering::new(Marks::default(), Family::BOTH)
 }
 
 fn is_complete() -> bool {
@@ -164,7 +164,7 @@ fn another_mark_or_one_family_less_leaves_nothing_behind() {
         both().ensure().unwrap();
         ip("rule add pref 6 fwmark 0x4b000000/0xff000000 lookup 77");
         ip("rule add pref 9 fwmark 0x200/0xf00 lookup 2004 proto 75");
-        let outcome = Steering::new(OTHER, [Family::V4]).ensure().unwrap();
+        let outcome = Steering::new("0x100000/0xf00000".parse().unwrap(), [Family::V4]).ensure().unwrap();
         assert_eq!((outcome.added.len(), outcome.removed.len()), (3, 7), "{outcome:?}");
         let mut expected = three("0x100000/0xf00000");
         expected.insert(1, "6: from all fwmark 0x4b000000/0xff000000 lookup 77".into());

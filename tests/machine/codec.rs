@@ -199,7 +199,7 @@ pub fn refusals_are_told_apart() {
         assert_eq!(errno(ipvs.delete(&web.key)), Some(libc::ESRCH));
         assert_eq!(errno(ipvs.add_to(&web.key, &real)), Some(libc::ESRCH));
         assert_eq!(ipvs.real_servers(&web.key).expect("none").len(), 0);
-        let unknown = VirtualServer { scheduler: name("none-such"), ..web.clone() };
+        let unknown = VirtualServer { scheduler: name("none-such"), ..web };
         assert_eq!(errno(ipvs.add(&unknown)), Some(libc::ENOENT));
         ipvs.add(&web).expect("a virtual server");
         assert_eq!(errno(ipvs.add(&web)), Some(libc::EEXIST));

@@ -10,6 +10,7 @@ use kube_verdict::config;
 use kube_verdict::host::ipvs::{IpvsError, prepare};
 use kube_verdict::steering::{Steering, remove};
 use kube_verdict_ipvs_codec::Ipvs;
+use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::Family;
 use socket2::SockRef;
 
@@ -56,7 +57,7 @@ fn settings(udp_timeout: u64) -> config::Ipvs {
         tcp_timeout: Duration::ZERO,
         tcp_fin_timeout: Duration::ZERO,
         udp_timeout: Duration::from_secs(udp_timeout),
-        marks: config::Marks::default(),
+        marks: Marks::default(),
     }
 }
 
@@ -135,7 +136,7 @@ fn marked_packets_of_the_node_leave() {
         within(NODE, || {
             let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let socket = UdpSocket::bind(any).expect("a socket");
-            SockRef::from(&socket).set_mark(config::Marks::default().value() | 5).expect("a mark");
+            SockRef::from(&socket).set_mark(Marks::default().value() | 5).expect("a mark");
             socket.send_to(b"marked", to).expect("sending");
         });
         let mut buffer = [0; 16];
@@ -171,7 +172,7 @@ pub fn ipvs_is_there_or_missed() {
 pub fn marked_packets_come_in() {
     run("modprobe -a ip_vs veth", "");
     set();
-    let steering = Steering::new(config::Marks::default(), Family::BOTH);
+    let steering = Steering::new(Marks::default(), Family::BOTH);
     assert_eq!(within(NODE, || steering.ensure()).expect("policy routing").added.len(), 8);
     assert!(within(NODE, || steering.ensure()).expect("policy routing").is_nothing());
     let devices = ["all", "default", "to-outside", "to-inside", "lo"];
