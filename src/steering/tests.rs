@@ -159,6 +159,20 @@ fn it_is_made_once_and_found_again() {
 }
 
 #[test]
+fn however_many_routes_there_are_only_those_of_the_table_are_listed() {
+    alone(|| {
+        both().ensure().unwrap();
+        ip("-4 route add 192.0.2.0/24 dev lo");
+        ip("-6 route add 2001:db8::/64 dev lo");
+        for family in Family::BOTH {
+            let found = Found::read(&mut Rtnetlink::open().unwrap(), family).unwrap();
+            assert_eq!(found.routes.len(), 1, "{found:?}");
+            assert!(route::is_wanted(&found.routes[0]) && route::is_ours(&found.routes[0]));
+        }
+    });
+}
+
+#[test]
 fn another_mark_or_one_family_less_leaves_nothing_behind() {
     alone(|| {
         both().ensure().unwrap();
