@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::Protocol;
 
 use super::flags::{self, ProxyFlags};
 use crate::config::flags::Group;
 use crate::config::{Flags, Logging};
-use kube_verdict_nftables::layout::Marks;
 
 /// A service proxy: it keeps the kernel's nftables equal to the Services and EndpointSlices of a cluster, or of a
 /// directory.
@@ -271,7 +271,10 @@ mod tests {
         }
         assert_eq!(marks("kube-verdict").unwrap(), None);
         let refused = marks("kube-verdict --ipvs-mark=0/0xff").unwrap_err().to_string();
-        assert!(refused.contains("the value must not be 0"), "{refused}");
+        assert!(
+            refused.contains("the value is 0, which is what packets have that nobody marked"),
+            "{refused}"
+        );
         let help = arguments("kube-verdict --help").unwrap_err().to_string();
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(help.contains(&format!("[default: {}]", Marks::default())), "{help}");

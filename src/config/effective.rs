@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube_verdict_nftables::Options;
+use kube_verdict_nftables::layout::Balancer as BackendBalancer;
 use kube_verdict_table::net::parse_ip;
 use kube_verdict_table::{Balancer, Cidr, NodePortEntry, Settings};
 
@@ -98,6 +100,13 @@ impl Shared {
 }
 
 impl Effective {
+    /// What the nftables backend is to know beside the table.
+    pub fn nftables(&self) -> Options {
+        let ipvs = self.ipvs.as_ref();
+        let balancer = ipvs.map_or(BackendBalancer::Slots, |ipvs| BackendBalancer::Ipvs(ipvs.marks));
+        Options { masquerade_mark: self.masquerade_mark, balancer }
+    }
+
     /// What a validated and complete file says, and the flags that could not stand in it.
     pub(super) fn of(file: &File, flags: &Flags) -> Self {
         let mode = Mode::parse(file.mode.as_deref().unwrap_or_default()).unwrap_or(Mode::Iptables);

@@ -4,20 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube_verdict_ipvs::Scheduler;
 use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::parse_scheduler;
 
 use super::duration::GoDuration;
-use super::file::File;
+use super::file::{self, File};
 
-/// kube-proxy's, when nothing is asked for.
-const SCHEDULER: &str = "rr";
+/// In the place of one that cannot be, which no validated file has.
+const FALLBACK: &str = "rr";
 
 /// What IPVS is to be like. A timeout of zero leaves the kernel's value alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ipvs {
-    /// the scheduler, with its flags, of Services that ask for none: `rr`, `sh,sh-port`
-    /// ([`parse_scheduler`] has the form)
+    /// the scheduler, with its flags, of Services that ask for none, as [`Scheduler`] writes and reads it: `rr`,
+    /// `sh,sh-port`
     pub scheduler: Arc<str>,
     /// how long an established TCP connection may be idle
     pub tcp_timeout: Duration,
@@ -33,20 +34,20 @@ impl Ipvs {
     /// What a validated and complete file says.
     pub(super) fn of(file: &File, marks: Marks) -> Self {
         let section = file.ipvs.clone().unwrap_or_default();
-        let scheduler = parse_scheduler(section.scheduler.as_deref().unwrap_or_default()).ok().flatten();
-        let scheduler = match scheduler.as_deref() {
-            None => SCHEDULER.into(),
-            // kube-proxy's mh hashes the client's port as well.
-            Some("mh") => "mh,mh-port".into(),
-            Some(scheduler) => scheduler.into(),
-        };
         let duration = |value: Option<GoDuration>| value.unwrap_or_default().to_std();
         Ipvs {
-            scheduler,
+            scheduler: scheduler(&section).unwrap_or_else(|_| FALLBACK.to_owned()).into(),
             tcp_timeout: duration(section.tcp_timeout),
             tcp_fin_timeout: duration(section.tcp_fin_timeout),
             udp_timeout: duration(section.udp_timeout),
             marks,
         }
     }
+}
+
+/// The scheduler as it is written out. White space around its words is nothing, as in a Service's annotation.
+pub(super) fn scheduler(section: &file::Ipvs) -> Result<String, String> {
+    let text = parse_scheduler(section.scheduler.as_deref().unwrap_or_default())?;
+    let scheduler = Scheduler::configured(text.as_deref().unwrap_or_default());
+    scheduler.map(|scheduler| scheduler.to_string()).map_err(|error| error.to_string())
 }

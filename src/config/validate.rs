@@ -3,7 +3,7 @@
 
 use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::net::parse_ip;
-use kube_verdict_table::{Cidr, NodePortEntry, parse_scheduler};
+use kube_verdict_table::{Cidr, NodePortEntry};
 
 use super::duration::GoDuration;
 use super::effective::Shared;
@@ -193,7 +193,7 @@ fn ipvs(errors: &mut Errors<'_>, file: &File, mode: Mode) {
         let timeout = timeout.unwrap_or_default();
         not_negative(errors, field, timeout.is_negative(), timeout);
     }
-    if let Err(message) = parse_scheduler(section.scheduler.as_deref().unwrap_or_default()) {
+    if let Err(message) = super::ipvs::scheduler(section) {
         errors.add("ipvs.scheduler", message);
     }
     for (index, prefix) in section.exclude_cidrs.iter().flatten().enumerate() {

@@ -2,15 +2,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use kube_verdict_nftables::{Netlink, Nftables, Options};
+use kube_verdict_ipvs::Ipvs;
+use kube_verdict_nftables::{Netlink, Nftables};
 use kube_verdict_table::ServiceTable;
 use tokio::runtime::Handle;
 
 use super::alarm::Bell;
 use super::attendants::attend;
-use super::{Failure, first};
+use super::{Failure, first, ipvs};
 use crate::client::Requests;
 use crate::config::{self, Loaded};
 use crate::events::{self, Events};
@@ -58,7 +59,8 @@ impl Life {
                 changed = config::changed(file.as_ref()) => Err(changed.into()),
             }
         });
-        let options = Options::slots(effective.masquerade_mark);
+        let options = effective.nftables();
+        let director = effective.ipvs.as_ref().map(|mode| ipvs::set_up(&effective, mode)).transpose()?;
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
 
@@ -76,8 +78,45 @@ impl Life {
         let fixed = feed.node().fixed()?;
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
-        let mut bell = Bell::hang(&mut netlink, sync_period);
-        let backend = Nftables::new(netlink, options);
+        let bell = Bell::hang(&mut netlink, sync_period);
+        let going = Going { table, witness, first, feed, bell, pace, sync_period, in_sync };
+        let stop = ending;
+        match director {
+            None => going.go_on(Nftables::new(netlink, options), stop).await,
+            Some(director) => going.go_on(Ipvs::new(netlink, options, director), stop).await,
+        }
+    }
+
+    /// Conntrack's settings, and this process's place when memory is short (reference §16).
+    fn set_up_the_host(&self) -> Result<(), Failure> {
+        if let Some(read_only) = host::prepare(&self.loaded.effective)?.read_only {
+            let node = events::node(&self.name);
+            self.events.warn(&node, ReadOnly::REASON, "StartKubeProxy", read_only.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// A loop that is about to begin, with whatever backend.
+struct Going<S, W> {
+    table: ServiceTable,
+    witness: W,
+    first: Input,
+    feed: Feed<S>,
+    bell: Bell,
+    pace: Pace,
+    sync_period: Duration,
+    in_sync: &'static str,
+}
+
+impl<S: Source, W: Witness> Going<S, W> {
+    /// Programmes what there is, and follows the news until there is a reason to end.
+    async fn go_on<B: Backend>(
+        self,
+        backend: B,
+        ending: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        let Going { table, witness, first, mut feed, mut bell, pace, sync_period, in_sync } = self;
         let mut reconciler = Reconciler::new(table, backend, witness, sync_period, Instant::now());
         begin(&mut reconciler, first, in_sync);
         let mut ended = Ok(());
@@ -90,15 +129,6 @@ impl Life {
             }
             Ended::NoMoreNews => Err(format!("{}; the rules stay", feed.ended()).into()),
         }
-    }
-
-    /// Conntrack's settings, and this process's place when memory is short (reference §16).
-    fn set_up_the_host(&self) -> Result<(), Failure> {
-        if let Some(read_only) = host::prepare(&self.loaded.effective)?.read_only {
-            let node = events::node(&self.name);
-            self.events.warn(&node, ReadOnly::REASON, "StartKubeProxy", read_only.to_string());
-        }
-        Ok(())
     }
 }
 

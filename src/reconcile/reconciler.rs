@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kube_verdict_table::{ServiceTable, Update};
 
-use super::drift::Drift;
+use super::drift::{Drift, Mended};
 use super::{Backend, Error, Input, Outcome, Repair, Report, Scope, Synced, Witness};
 
 /// First time between two tries after a failure; it doubles up to the sync period.
@@ -144,7 +144,8 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
         let retry = self.failure.as_ref().map(|failure| failure.retry_at);
         // While something fails everything is compared anyway.
         let drift = self.drift.due_at().filter(|_| retry.is_none());
-        let others = [retry, drift, self.garbage_at, self.backend.next_tend()];
+        let tend = self.backend.next_tend().filter(|_| retry.is_none());
+        let others = [retry, drift, self.garbage_at, tend];
         others.into_iter().flatten().fold(self.verify_at, Instant::min)
     }
 
@@ -159,7 +160,7 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
         if retry {
             return self.sync(now);
         }
-        if self.backend.next_tend().is_some_and(|at| at <= now) {
+        if self.failure.is_none() && self.backend.next_tend().is_some_and(|at| at <= now) {
             let start = Instant::now();
             let (scope, result) = self.backend.tend(&self.table, now);
             return self.settle(result, (scope, None), None, start, now);
@@ -174,7 +175,11 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
         let took = start.elapsed();
         self.verify_at = now + self.sync_period.max(took * VERIFY_SHARE);
         let found = result.as_ref().and_then(|result| result.as_ref().ok());
-        let repair = self.drift.looked(found.map_or(0, |report| report.operations), took, now);
+        let mended = found.map_or(Mended::default(), |report| Mended {
+            operations: report.operations,
+            orders: report.orders,
+        });
+        let repair = self.drift.looked(mended, took, now);
         // What was mended was a batch, and those make deaf.
         self.drift.hear(self.backend.listen(), now);
         self.settle(result?, (Scope::Everything, repair), None, start, now)
@@ -195,6 +200,10 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
             took,
             outcome,
             figures: self.backend.figures(),
+            servers: match scope {
+                Scope::Everything | Scope::Upkeep => self.backend.servers(),
+                Scope::Change | Scope::Nothing => None,
+            },
             quarantined: self.backend.quarantined(),
             repair,
         });
@@ -213,6 +222,7 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
         match result {
             Ok(report) => {
                 report.refused.iter().for_each(|refused| tracing::error!("{refused}"));
+                report.replaced.iter().for_each(|replaced| tracing::warn!("{replaced}"));
                 if self.failure.take().is_some() {
                     tracing::info!("the kernel takes our rules again");
                 }

@@ -52,6 +52,7 @@ impl Loop {
             outcome: if errors.is_empty() { Ok(&report) } else { Err(&errors) },
             figures: PerFamily::from_fn(|_| Figures { took, ..Figures::default() }),
             quarantined: 0,
+            servers: None,
             repair: None,
         });
     }
@@ -172,6 +173,7 @@ fn what_a_change_costs() {
             outcome: Ok(&report),
             figures: PerFamily::from_fn(|_| Figures { took, ..Figures::default() }),
             quarantined: 0,
+            servers: None,
             repair: None,
         });
         spent += start.elapsed();

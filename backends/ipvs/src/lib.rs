@@ -12,10 +12,12 @@
 //!
 //! Which packets get which mark, and how packets with a mark come to IPVS, is not here. Facts: reference §12.
 
+mod backend;
 mod director;
 pub mod kernel;
 mod scheduler;
 
+pub use backend::{Failed, Ipvs, Written};
 pub use director::{Director, Error, Figures, Refused, Replaced, Report, StillServes};
 pub use kernel::{Kernel, Netlink};
 pub use kube_verdict_nftables::layout::{Marks, NoMarks};

@@ -32,7 +32,7 @@ struct State {
 }
 
 impl Companion for Follower {
-    fn raise(&mut self, family: Family, wanted: &Wanted) {
+    fn raise(&mut self, family: Family, wanted: &Wanted, _: Instant) {
         let state = &mut *self.0.lock().unwrap();
         state.raised += 1;
         if wanted.is_all {
@@ -50,7 +50,7 @@ impl Companion for Follower {
         }
     }
 
-    fn lower(&mut self, family: Family, _: &ServiceTable) {
+    fn lower(&mut self, family: Family, _: &ServiceTable, _: Instant) {
         let state = &mut *self.0.lock().unwrap();
         state.lowered += 1;
         state.servers[family] = state.wanted[family].clone();

@@ -8,13 +8,11 @@ mod value;
 
 use std::path::PathBuf;
 
-use kube_verdict_table::net::parse_ip;
-
 use kube_verdict_nftables::layout::Marks;
+use kube_verdict_table::net::parse_ip;
 
 use self::table::FLAGS;
 pub use self::table::{Flag, Group};
-
 use super::duration::GoDuration;
 use super::file::{
     ClientConnection, Conntrack, DetectLocalNames, File, Iptables, Ipvs, Logging, OutputOptions,

@@ -1,8 +1,7 @@
 //! What `mode: ipvs` makes of its settings.
 
-use kube_verdict_table::Balancer;
-
 use kube_verdict_nftables::layout::Marks;
+use kube_verdict_table::Balancer;
 
 use super::*;
 
@@ -80,6 +79,7 @@ fn impossible_values_are_refused_in_this_mode_only() {
         ("ipvs: {syncPeriod: 1s, minSyncPeriod: 2s}\n", "2s is more than syncPeriod, 1s"),
         ("ipvs: {excludeCIDRs: [10.0.0.0/8, 10.0.0.1]}\n", "ipvs.excludeCIDRs[1] (line 4)"),
         ("ipvs: {scheduler: round robin}\n", "ipvs.scheduler (line 4): \"round robin\" is no scheduler"),
+        ("ipvs: {scheduler: \"lc,sh-port\"}\n", "ipvs.scheduler (line 4): the scheduler lc has no flag"),
     ] {
         let text = refused(&format!("mode: ipvs\n{body}"));
         assert!(text.contains(expected), "{body}: {text}");
@@ -122,7 +122,7 @@ fn marks_come_from_the_command_line_beside_a_file() {
     assert!(
         text.contains(
             "iptables.masqueradeBit (line 5): 17 is one of the bits by which the packets of IPVS are told, \
-            0x30000/0xf0000"
+            0x00030000/0x000f0000"
         ),
         "{text}"
     );

@@ -1,10 +1,12 @@
 //! What keeps the kernel equal to the table, as the loop sees it: nftables alone, or nftables that leads to IPVS.
 
+mod ipvs;
 mod nftables;
 
 use std::fmt;
 use std::time::Instant;
 
+use kube_verdict_ipvs::Replaced;
 use kube_verdict_nftables::{Figures, Heard};
 use kube_verdict_table::{Change, Family, PerFamily, ServiceTable};
 
@@ -42,9 +44,17 @@ pub trait Backend {
     /// What it says of each family at any time.
     fn figures(&self) -> PerFamily<Figures<'_>>;
 
+    /// What there is of virtual servers, where IPVS balances. Takes time that grows with them.
+    fn servers(&self) -> Option<Servers> {
+        None
+    }
+
     /// How much the kernel refuses at present.
     fn quarantined(&self) -> usize;
 }
+
+/// What there is of virtual servers; of a family None while that is not known.
+pub type Servers = PerFamily<Option<kube_verdict_ipvs::Figures>>;
 
 /// How a step ended: what was written, or at least one error.
 pub type Outcome = Result<Report, Vec<Error>>;
@@ -52,7 +62,7 @@ pub type Outcome = Result<Report, Vec<Error>>;
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// operations that became real, of batches and of IPVS
+    /// operations of batches that became real
     pub operations: usize,
     /// elements among them
     pub elements: usize,
@@ -60,8 +70,12 @@ pub struct Report {
     pub batches: usize,
     /// families that were read back and compared as a whole
     pub synced: Vec<Family>,
+    /// orders that IPVS carried out
+    pub orders: usize,
     /// newly refused
     pub refused: Vec<Refused>,
+    /// schedulers in place of which others are used, newly
+    pub replaced: Vec<Replaced>,
 }
 
 /// Something that the kernel refused, and that will be tried again.
@@ -69,12 +83,15 @@ pub struct Report {
 pub enum Refused {
     /// an element
     Nftables(kube_verdict_nftables::Refused),
+    /// a virtual or real server
+    Ipvs(kube_verdict_ipvs::Refused),
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::Nftables(refused) => refused.fmt(f),
+            Refused::Ipvs(refused) => refused.fmt(f),
         }
     }
 }
@@ -85,6 +102,9 @@ pub enum Error {
     /// by nftables
     #[error(transparent)]
     Nftables(#[from] kube_verdict_nftables::Error),
+    /// by IPVS
+    #[error(transparent)]
+    Ipvs(#[from] kube_verdict_ipvs::Error),
 }
 
 impl Error {
@@ -92,6 +112,7 @@ impl Error {
     pub fn family(&self) -> Family {
         match self {
             Error::Nftables(error) => error.family(),
+            Error::Ipvs(error) => error.family(),
         }
     }
 }

@@ -50,9 +50,7 @@ impl<K: Kernel> Backend for Nftables<K> {
 }
 
 /// What nftables says, in the loop's words.
-pub(super) fn outcome(
-    result: Result<kube_verdict_nftables::Report, Vec<kube_verdict_nftables::Error>>,
-) -> Outcome {
+fn outcome(result: Result<kube_verdict_nftables::Report, Vec<kube_verdict_nftables::Error>>) -> Outcome {
     result.map(Report::from).map_err(|errors| errors.into_iter().map(Error::from).collect())
 }
 
@@ -60,6 +58,6 @@ impl From<kube_verdict_nftables::Report> for Report {
     fn from(report: kube_verdict_nftables::Report) -> Self {
         let kube_verdict_nftables::Report { operations, elements, batches, synced, refused } = report;
         let refused = refused.into_iter().map(Refused::Nftables).collect();
-        Report { operations, elements, batches, synced, refused }
+        Report { operations, elements, batches, synced, refused, ..Report::default() }
     }
 }

@@ -258,7 +258,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         ops.extend(batch.ops);
         let batch = Batch { ops, ..Batch::new(family) };
         if !wanted.servers.is_empty() {
-            self.companion.raise(family, &wanted);
+            self.companion.raise(family, &wanted, now);
         }
         let outcome = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
         match outcome {
@@ -267,7 +267,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                     report.count(&batch);
                 }
                 if !wanted.servers.is_empty() {
-                    self.companion.lower(family, table);
+                    self.companion.lower(family, table, now);
                 }
                 Ok(())
             }
@@ -300,7 +300,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             let plan = Plan::new(table, context(table, family, self.options), snapshot.table, &out);
             let mut batch = plan.batch;
             batch.generation = snapshot.generation.filter(|_| attempt < STALE_ATTEMPTS);
-            self.companion.raise(family, &plan.state.wanted());
+            self.companion.raise(family, &plan.state.wanted(), now);
             let outcome = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
             match outcome {
                 Ok(()) => {
@@ -308,7 +308,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                         report.count(&batch);
                     }
                     self.quarantine.retain(|_, quarantined| now < quarantined.until);
-                    self.companion.lower(family, table);
+                    self.companion.lower(family, table, now);
                     self.remove_strays(&plan.strays, report);
                     self.states[family] = Some(plan.state);
                     report.synced.push(family);
