@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kube_verdict::config;
 use kube_verdict::host::ipvs::{IpvsError, prepare};
-use kube_verdict::steering::{Steering, remove};
+use kube_verdict::steering::Steering;
 use kube_verdict_ipvs_codec::Ipvs;
 use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::Family;
@@ -194,7 +194,8 @@ pub fn marked_packets_come_in() {
     assert!(within(NODE, || steering.verify()).expect("policy routing"));
     everybody_is_served("mended");
     marked_packets_of_the_node_leave();
-    assert_eq!(within(NODE, remove).expect("policy routing").removed.len(), 8);
+    let said = within(NODE, || run("./kube-verdict cleanup --only kube-verdict", ""));
+    assert_eq!(said.matches("removed the IPv").count(), 8, "{said}");
     let rules = within(NODE, || run("ip rule", "") + &run("ip -6 rule", ""));
     assert!(!rules.contains("fwmark"), "{rules}");
 }
