@@ -1,25 +1,19 @@
 //! What IPVS mode needs before the first sync: IPVS itself, the host's settings, the way of marked packets to it.
 
 use kube_verdict_ipvs::{Director, Netlink, Scheduler};
-use kube_verdict_ipvs_codec::Timeouts;
 use kube_verdict_table::Family;
 
 use super::Failure;
 use crate::config::{Effective, Ipvs};
 use crate::host;
-use crate::steering::{Mark, Steering};
+use crate::steering::Steering;
 
 /// Sets it all up, and looks after the policy routing from then on.
 pub(super) fn set_up(effective: &Effective, ipvs: &Ipvs) -> Result<Director<Netlink>, Failure> {
-    let seconds = |timeout: std::time::Duration| u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX);
-    host::ipvs::prepare(Timeouts {
-        tcp: seconds(ipvs.tcp_timeout),
-        tcp_fin: seconds(ipvs.tcp_fin_timeout),
-        udp: seconds(ipvs.udp_timeout),
-    })?;
+    host::ipvs::prepare(ipvs)?;
     let marks = ipvs.marks;
     let families = if host::is_dual_stack() { Family::BOTH.to_vec() } else { vec![Family::V4] };
-    let steering = Steering::new(Mark { value: marks.value(), mask: marks.mask() }, families);
+    let steering = Steering::new(marks, families);
     for added in steering.ensure()?.added {
         tracing::info!("added {added}");
     }

@@ -10,11 +10,13 @@
 //!   `arp_announce` stay as they are.
 
 use std::io;
+use std::time::Duration;
 
 use kube_verdict_ipvs_codec::{Error, Ipvs, Timeouts};
 
 use super::conntrack::Change;
 use super::tree::Tree;
+use crate::config;
 
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
 
@@ -50,23 +52,37 @@ pub enum IpvsError {
     },
 }
 
-/// Makes sure that IPVS is there, and sets its sysctls. Each change is a line in the log. `timeouts` of 0 stay as they
-/// are; should the kernel refuse them that is logged, and no more, as in kube-proxy.
+/// Makes sure that IPVS is there, and sets its sysctls. Each change is a line in the log. Timeouts that are asked for
+/// are set, too; should the kernel refuse them that is logged, and no more, as in kube-proxy.
 ///
 /// # Errors
 /// When IPVS or a setting cannot be had; the text says how to do without.
-pub fn prepare(timeouts: Timeouts) -> Result<Vec<Change>, IpvsError> {
+pub fn prepare(settings: &config::Ipvs) -> Result<Vec<Change>, IpvsError> {
     let mut ipvs = probe()?;
     let changes = set(&Tree::new("/"))?;
     for Change { setting, from, to } in &changes {
         tracing::info!("{setting} was {from} and is {to}");
     }
+    let timeouts = timeouts(settings);
     if timeouts != Timeouts::default()
         && let Err(error) = ipvs.set_timeouts(timeouts)
     {
-        tracing::error!(?timeouts, "IPVS' timeouts stay as they are: {error}");
+        tracing::error!(
+            "IPVS' timeouts stay as they are: {error}; set ipvs.tcpTimeout, tcpFinTimeout and udpTimeout to what the \
+             kernel takes, or to 0"
+        );
     }
     Ok(changes)
+}
+
+/// Whole seconds; 0 leaves one as it is.
+fn timeouts(settings: &config::Ipvs) -> Timeouts {
+    let seconds = |timeout: Duration| timeout.as_secs().try_into().unwrap_or(u32::MAX);
+    Timeouts {
+        tcp: seconds(settings.tcp_timeout),
+        tcp_fin: seconds(settings.tcp_fin_timeout),
+        udp: seconds(settings.udp_timeout),
+    }
 }
 
 /// Asks IPVS who it is.

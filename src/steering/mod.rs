@@ -24,11 +24,12 @@
 //! Calico's 1 to 250 and Cilium's 2004 and 2005, below wg-quick's 51820. Rules and the route have a protocol of their
 //! own, 75, of those that rtnetlink.h leaves to routing daemons.
 //!
-//! [`plan`] compares and decides; [`rule`] and [`route`] know the messages; all three are without I/O. [`keep`]
-//! listens, and has what others delete made again: systemd-networkd does so whenever it starts, unless its
-//! `ManageForeignRoutingPolicyRules` is off.
+//! [`plan`] decides what to do about what was [`found`]; [`rule`] and [`route`] know the messages; but for the
+//! reading all of these are without I/O. [`keep`] listens, and has what others delete made again: systemd-networkd
+//! deletes rules whenever it starts, unless its `ManageForeignRoutingPolicyRules` is off.
 
 mod error;
+mod found;
 mod keep;
 mod plan;
 mod route;
@@ -36,10 +37,12 @@ mod rule;
 
 use std::fmt;
 
+use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::Family;
 
 pub use self::error::Error;
-use self::plan::{Found, Step};
+use self::found::Found;
+use self::plan::Step;
 use crate::rtnetlink::Rtnetlink;
 
 /// The priority of the first of three rules.
@@ -49,13 +52,12 @@ pub const TABLE: u32 = 19_286;
 /// The protocol (FRA_PROTOCOL, rtm_protocol) by which rules and the route are known as ours.
 pub const PROTOCOL: u8 = 75;
 
-/// Which packets are meant: those whose mark is `value` in the bits of `mask`.
+/// Which packets are meant: those whose mark is `value` in the bits of `mask`. It need not be one that would be
+/// taken today ([`Marks`]): rules may be of an earlier run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// no bit of it is outside `mask`
-    pub value: u32,
-    /// the bits that are compared
-    pub mask: u32,
+struct Mark {
+    value: u32,
+    mask: u32,
 }
 
 impl fmt::Display for Mark {
@@ -89,7 +91,8 @@ pub struct Steering {
 
 impl Steering {
     /// For the families that the node serves. Of others nothing is left.
-    pub fn new(mark: Mark, families: impl Into<Vec<Family>>) -> Self {
+    pub fn new(marks: Marks, families: impl Into<Vec<Family>>) -> Self {
+        let mark = Mark { value: marks.value(), mask: marks.mask() };
         Steering { mark, families: families.into() }
     }
 

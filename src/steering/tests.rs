@@ -129,7 +129,7 @@ fn three(mark: &str) -> Vec<String> {
 }
 
 fn both() -> Steering {
-    Steering::new(MARK, Family::BOTH)
+    Steering::new(Marks::default(), Family::BOTH)
 }
 
 fn is_complete() -> bool {
@@ -159,12 +159,26 @@ fn it_is_made_once_and_found_again() {
 }
 
 #[test]
+fn however_many_routes_there_are_only_those_of_the_table_are_listed() {
+    alone(|| {
+        both().ensure().unwrap();
+        ip("-4 route add 192.0.2.0/24 dev lo");
+        ip("-6 route add 2001:db8::/64 dev lo");
+        for family in Family::BOTH {
+            let found = Found::read(&mut Rtnetlink::open().unwrap(), family).unwrap();
+            assert_eq!(found.routes.len(), 1, "{found:?}");
+            assert!(route::is_wanted(&found.routes[0]) && route::is_ours(&found.routes[0]));
+        }
+    });
+}
+
+#[test]
 fn another_mark_or_one_family_less_leaves_nothing_behind() {
     alone(|| {
         both().ensure().unwrap();
         ip("rule add pref 6 fwmark 0x4b000000/0xff000000 lookup 77");
         ip("rule add pref 9 fwmark 0x200/0xf00 lookup 2004 proto 75");
-        let outcome = Steering::new(OTHER, [Family::V4]).ensure().unwrap();
+        let outcome = Steering::new("0x100000/0xf00000".parse().unwrap(), [Family::V4]).ensure().unwrap();
         assert_eq!((outcome.added.len(), outcome.removed.len()), (3, 7), "{outcome:?}");
         let mut expected = three("0x100000/0xf00000");
         expected.insert(1, "6: from all fwmark 0x4b000000/0xff000000 lookup 77".into());
