@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Instant;
 
-use kube_verdict_nftables::{Kernel, Netlink, Nftables, Options};
+use kube_verdict_nftables::{Netlink, Nftables, Options};
 use kube_verdict_table::ServiceTable;
 use tokio::runtime::Handle;
 
@@ -17,7 +17,7 @@ use crate::events::{self, Events};
 use crate::feed::Feed;
 use crate::host::ReadOnly;
 use crate::node::{self, Reliance, ThisNode};
-use crate::reconcile::{Ended, Input, Pace, Reconciler, Witness, run as reconcile};
+use crate::reconcile::{Backend, Ended, Input, Pace, Reconciler, Witness, run as reconcile};
 use crate::source::Source;
 use crate::{host, memory};
 
@@ -58,7 +58,7 @@ impl Life {
                 changed = config::changed(file.as_ref()) => Err(changed.into()),
             }
         });
-        let options = Options { masquerade_mark: effective.masquerade_mark };
+        let options = Options::slots(effective.masquerade_mark);
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
 
@@ -103,7 +103,7 @@ impl Life {
 }
 
 /// The first sync.
-fn begin<K: Kernel, W: Witness>(reconciler: &mut Reconciler<K, W>, first: Input, in_sync: &str) {
+fn begin<B: Backend, W: Witness>(reconciler: &mut Reconciler<B, W>, first: Input, in_sync: &str) {
     let start = Instant::now();
     if let Some(report) = reconciler.start(first, start) {
         tracing::info!(

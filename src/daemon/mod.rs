@@ -22,7 +22,7 @@ use kube_verdict_nftables::Netlink;
 use tokio::runtime::Handle;
 
 use crate::client::{self, Requests};
-use crate::config::Loaded;
+use crate::config::{Effective, Loaded};
 use crate::events::Events;
 use crate::node::{self, Reliance};
 use crate::source::kubernetes::{self, Part};
@@ -35,12 +35,26 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 /// Runs until it is told to stop, or cannot go on. Without a directory of manifests objects come from the API
 /// server that `clientConnection` leads to.
 pub fn run(manifests: Option<Directory>, netlink: Netlink, loaded: Loaded) -> Result<(), Failure> {
+    has_backend(&loaded.effective)?;
     let outside = outside::start()?;
     let inside = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = inside.block_on(serve(manifests, netlink, loaded, outside.handle().clone()));
     // Whoever still speaks to somebody is not waited for.
     outside.shutdown_background();
     result
+}
+
+/// Whether there is a backend for the mode that the configuration asks for.
+///
+/// # Errors
+/// When there is none, and what to use instead.
+pub fn has_backend(effective: &Effective) -> Result<(), Failure> {
+    match effective.ipvs {
+        None => Ok(()),
+        Some(_) => {
+            Err("mode \"ipvs\" is not available yet: use nftables, which serves the same Services".into())
+        }
+    }
 }
 
 /// Until it is told to stop, or the configuration file says something else.

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use kube_verdict_nftables::{Error, Kernel, Nftables, Report};
-use kube_verdict_table::{PerFamily, ServiceTable, Update};
+use kube_verdict_table::{ServiceTable, Update};
 
 use super::drift::Drift;
-use super::{Input, Repair, Scope, Synced, Witness};
+use super::{Backend, Error, Input, Outcome, Repair, Report, Scope, Synced, Witness};
 
 /// First time between two tries after a failure; it doubles up to the sync period.
 const RETRY: Duration = Duration::from_secs(1);
@@ -19,9 +18,9 @@ const GARBAGE: Duration = Duration::from_secs(5);
 pub(super) const VERIFY_SHARE: u32 = 50;
 
 /// A table, the backend that follows it, and who is told of it.
-pub struct Reconciler<K, W = ()> {
+pub struct Reconciler<B, W = ()> {
     table: ServiceTable,
-    backend: Nftables<K>,
+    backend: B,
     witness: W,
     /// the longest time between two looks at whether somebody else changed the ruleset
     sync_period: Duration,
@@ -38,15 +37,9 @@ struct Failure {
     errors: Vec<Error>,
 }
 
-impl<K: Kernel, W: Witness> Reconciler<K, W> {
+impl<B: Backend, W: Witness> Reconciler<B, W> {
     /// With a table that has seen no objects yet; nothing is written.
-    pub fn new(
-        table: ServiceTable,
-        backend: Nftables<K>,
-        witness: W,
-        sync_period: Duration,
-        now: Instant,
-    ) -> Self {
+    pub fn new(table: ServiceTable, backend: B, witness: W, sync_period: Duration, now: Instant) -> Self {
         let verify_at = now + sync_period;
         let drift = Drift::new(sync_period);
         Reconciler { table, backend, witness, sync_period, verify_at, garbage_at: None, drift, failure: None }
@@ -75,7 +68,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
     }
 
     /// The backend.
-    pub fn backend_mut(&mut self) -> &mut Nftables<K> {
+    pub fn backend_mut(&mut self) -> &mut B {
         &mut self.backend
     }
 
@@ -151,7 +144,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         let retry = self.failure.as_ref().map(|failure| failure.retry_at);
         // While something fails everything is compared anyway.
         let drift = self.drift.due_at().filter(|_| retry.is_none());
-        let others = [retry, drift, self.garbage_at, self.backend.next_retry()];
+        let others = [retry, drift, self.garbage_at, self.backend.next_tend()];
         others.into_iter().flatten().fold(self.verify_at, Instant::min)
     }
 
@@ -163,8 +156,13 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
             tracing::debug!(operations = report.operations, "removed chains that nothing uses");
         }
         let retry = self.failure.as_ref().is_some_and(|failure| failure.retry_at <= now);
-        if retry || self.backend.next_retry().is_some_and(|at| at <= now) {
+        if retry {
             return self.sync(now);
+        }
+        if self.backend.next_tend().is_some_and(|at| at <= now) {
+            let start = Instant::now();
+            let (scope, result) = self.backend.tend(&self.table, now);
+            return self.settle(result, (scope, None), None, start, now);
         }
         if self.verify_at <= now || self.drift.is_due(now) { self.look(now) } else { None }
     }
@@ -196,7 +194,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
             update,
             took,
             outcome,
-            figures: PerFamily::from_fn(|family| self.backend.figures(family)),
+            figures: self.backend.figures(),
             quarantined: self.backend.quarantined(),
             repair,
         });
@@ -205,7 +203,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
     /// Says what happened, once, and decides when to try again.
     fn settle(
         &mut self,
-        result: Result<Report, Vec<Error>>,
+        result: Outcome,
         about: (Scope, Option<Repair>),
         update: Option<&Update>,
         start: Instant,

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use kube_verdict_nftables::{Error, Figures, Report};
+use kube_verdict_nftables::Figures;
 use kube_verdict_table::{PerFamily, ServiceTable, Update};
 
-use super::Input;
+use super::{Error, Input, Report};
 
 /// Is told what the loop does, between two batches. It must not wait for anything: what takes time goes
 /// elsewhere.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::process::Command;
 
-use kube_verdict_ipvs::{
+use kube_verdict_ipvs_codec::{
     Connections, Error, Family, Forwarding, Ipvs, Key, Name, RealServer, Timeouts, VirtualServer, flags,
 };
 use nix::sched::{CloneFlags, unshare};
@@ -181,7 +181,7 @@ pub fn what_ipvsadm_makes_we_list() {
             if server.flags & flags::PERSISTENT != 0 {
                 assert_eq!(found.server, server);
             }
-            assert_eq!(found.statistics, kube_verdict_ipvs::Statistics::default());
+            assert_eq!(found.statistics, kube_verdict_ipvs_codec::Statistics::default());
             let mut listed = ipvs.real_servers(&server.key).expect("real servers");
             listed.sort_by_key(|listed| listed.server.address);
             assert_eq!(listed.iter().map(|listed| listed.server).collect::<Vec<_>>(), real);
@@ -194,7 +194,8 @@ pub fn refusals_are_told_apart() {
     alone(|ipvs| {
         let web = VirtualServer::new(at("10.96.0.1", TCP, 80), name("rr"));
         let real = RealServer::new(ip("10.2.0.2"), 8080);
-        let errno = |result: Result<(), kube_verdict_ipvs::Error>| result.expect_err("a refusal").errno();
+        let errno =
+            |result: Result<(), kube_verdict_ipvs_codec::Error>| result.expect_err("a refusal").errno();
         assert_eq!(errno(ipvs.delete(&web.key)), Some(libc::ESRCH));
         assert_eq!(errno(ipvs.add_to(&web.key, &real)), Some(libc::ESRCH));
         assert_eq!(ipvs.real_servers(&web.key).expect("none").len(), 0);

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use kube_verdict::predecessor::{Established, Report, Wait, retire};
-use kube_verdict_ipvs::Ipvs;
+use kube_verdict_ipvs_codec::Ipvs;
 
 use crate::codec::ipvsadm;
 use crate::node::{self, Daemon, EXTERNAL, FOREIGN, IDLE, NODE, NODE_PORT, WEB, WEB_6, run_there};

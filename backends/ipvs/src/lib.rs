@@ -1,40 +1,23 @@
-//! IPVS, the load balancer of the Linux kernel, over generic netlink: virtual servers and their real servers are
-//! listed, made, changed and deleted, as `ipvsadm` does it.
+//! IPVS as a balancer: virtual servers that packets reach by their mark, one for each that is wanted, kept equal to
+//! that in the kernel.
 //!
 //! ```text
-//! VirtualServer, RealServer ──> attributes ──> Message ──> bytes ──> Ipvs (a socket) ──> ip_vs
+//! marks -> Server ──> Director (what the kernel holds) ──> orders ──> Kernel ──> ip_vs
+//!                                                           netlink, or in memory
 //! ```
 //!
-//! * [`VirtualServer`] and [`RealServer`] are what commands are about and listings say;
-//! * [`ServiceAttribute`], [`DestinationAttribute`], [`StatisticsAttribute`], [`InfoAttribute`] and
-//!   [`CommandAttribute`] are the five groups of attributes as the kernel has them; one that is not known here, or
-//!   not of the expected length, is kept as it is;
-//! * [`Message`] is one message without the header of netlink, [`control`] finds the family's number;
-//! * [`Ipvs`] asks the kernel. All else is without I/O, and no bytes make it panic.
+//! * [`Marks`] says which marks are ours, [`Server`] what one of them stands for, [`Scheduler`] how that balances;
+//! * [`Director`] writes what differs, drains what is not wanted any more, and mends what others break;
+//! * [`kernel`] is the boundary: a trait with two implementations, [`Netlink`] and one in memory.
 //!
-//! It decides nothing: no service table, no reconciling. Facts: linux/ip_vs.h, linux/genetlink.h, and
-//! net/netfilter/ipvs/ip_vs_ctl.c of the kernel.
+//! Which packets get which mark, and how packets with a mark come to IPVS, is not here. Facts: reference §12.
 
-mod attributes;
-mod command;
-pub mod control;
-mod destination;
-mod info;
-mod message;
-mod real_server;
-mod service;
-mod socket;
-mod statistics;
-mod value;
-mod virtual_server;
+mod director;
+pub mod kernel;
+mod scheduler;
 
-pub use command::CommandAttribute;
-pub use destination::DestinationAttribute;
-pub use info::{Info, InfoAttribute};
-pub use message::{Attributes, Command, Message};
-pub use real_server::{Connections, Forwarding, ListedRealServer, RealServer, Tunnel};
-pub use service::ServiceAttribute;
-pub use socket::{Error, Ipvs, Timeouts};
-pub use statistics::{Statistics, StatisticsAttribute};
-pub use value::{Flags, Name, NameTooLong, NetworkOrder};
-pub use virtual_server::{Family, Key, ListedVirtualServer, VirtualServer, flags};
+pub use director::{Director, Error, Figures, Refused, Replaced, Report, StillServes};
+pub use kernel::{Kernel, Netlink};
+pub use kube_verdict_nftables::layout::{Marks, NoMarks};
+pub use kube_verdict_nftables::{Server, Want, Wanted};
+pub use scheduler::{NoScheduler, Scheduler};

@@ -10,8 +10,11 @@ use std::path::PathBuf;
 
 use kube_verdict_table::net::parse_ip;
 
+use kube_verdict_nftables::layout::Marks;
+
 use self::table::FLAGS;
 pub use self::table::{Flag, Group};
+
 use super::duration::GoDuration;
 use super::file::{
     ClientConnection, Conntrack, DetectLocalNames, File, Iptables, Ipvs, Logging, OutputOptions,
@@ -37,6 +40,8 @@ pub struct Flags {
     pub version: Option<String>,
     /// `--service-proxy-name`, which kube-proxy does not have
     pub service_proxy_name: Option<String>,
+    /// `--ipvs-mark`, which kube-proxy does not have
+    pub ipvs_marks: Option<Marks>,
     /// a directory of manifests is served, and not a cluster
     pub standalone: bool,
     /// what the configuration file may be told instead

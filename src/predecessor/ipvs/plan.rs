@@ -17,7 +17,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use kube_verdict_ipvs::{Forwarding, Key, ListedRealServer};
+use kube_verdict_ipvs_codec::{Forwarding, Key, ListedRealServer};
 
 use super::Established;
 

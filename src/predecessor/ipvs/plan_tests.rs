@@ -1,6 +1,6 @@
 //! Nodes with kube-proxy's virtual servers, and those of others.
 
-use kube_verdict_ipvs::{Connections, Family, RealServer, Statistics};
+use kube_verdict_ipvs_codec::{Connections, Family, RealServer, Statistics};
 
 use super::*;
 

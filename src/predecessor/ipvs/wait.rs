@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kube_verdict_ipvs::Key;
+use kube_verdict_ipvs_codec::Key;
 
 use super::{Established, Look, NodePorts, Trouble, look};
 use crate::predecessor::Report;

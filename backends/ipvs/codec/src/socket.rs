@@ -4,21 +4,25 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_OVERRUN, NetlinkBuffer,
+    Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_OVERRUN, NetlinkBuffer,
     NetlinkHeader,
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
 
 use crate::message::Attributes;
 use crate::{
-    Command, CommandAttribute, Info, Key, ListedRealServer, ListedVirtualServer, Message, RealServer,
-    VirtualServer, control,
+    Command, CommandAttribute, Info, Key, ListedRealServer, ListedVirtualServer, Message, Order, RealServer,
+    Refusal, VirtualServer, control,
 };
 
 /// The kernel's listings come in pieces of at most 32 KiB.
 const DATAGRAM: usize = 64 << 10;
 /// `struct nlmsghdr`.
 const HEADER: usize = 16;
+/// What is asked for to keep answers in.
+const ROOM: libc::c_int = 1 << 20;
+/// What one answer takes of it at most, with all that the kernel has around it.
+const ANSWER: usize = 2 << 10;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +73,7 @@ pub struct Timeouts {
 pub struct Ipvs {
     socket: Socket,
     buffer: Vec<u8>,
+    outgoing: Vec<u8>,
     sequence: u32,
     family: u16,
 }
@@ -79,8 +84,16 @@ impl Ipvs {
         let mut socket = Socket::new(NETLINK_GENERIC)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        let mut ipvs =
-            Ipvs { socket, buffer: Vec::with_capacity(DATAGRAM), sequence: 0, family: control::TYPE };
+        // More is given as far as net.core.rmem_max allows; refusals need not repeat what they refuse.
+        let _ = socket.set_rx_buf_sz::<libc::c_int>(ROOM);
+        let _ = socket.set_cap_ack(true);
+        let mut ipvs = Ipvs {
+            socket,
+            buffer: Vec::with_capacity(DATAGRAM),
+            outgoing: Vec::new(),
+            sequence: 0,
+            family: control::TYPE,
+        };
         let mut family = None;
         let answer =
             ipvs.exchange(&control::question(), 0, &mut |bytes| family = family.or(control::answer(bytes)));
@@ -126,7 +139,7 @@ impl Ipvs {
             CommandAttribute::TimeoutTcpFin(timeouts.tcp_fin),
             CommandAttribute::TimeoutUdp(timeouts.udp),
         ];
-        self.order(Command::SetConfig, attributes)
+        self.ask(Message::new(Command::SetConfig, attributes), 0).map(drop)
     }
 
     /// All virtual servers, whoever made them.
@@ -152,52 +165,116 @@ impl Ipvs {
 
     /// Makes a virtual server.
     pub fn add(&mut self, server: &VirtualServer) -> Result<(), Error> {
-        self.order(Command::NewService, vec![CommandAttribute::Service(server.attributes())])
+        self.order(Order::Add(*server))
     }
 
     /// Changes everything of a virtual server but its key.
     pub fn change(&mut self, server: &VirtualServer) -> Result<(), Error> {
-        self.order(Command::SetService, vec![CommandAttribute::Service(server.attributes())])
+        self.order(Order::Change(*server))
     }
 
     /// Deletes a virtual server, and its real ones.
     pub fn delete(&mut self, key: &Key) -> Result<(), Error> {
-        self.order(Command::DeleteService, vec![CommandAttribute::Service(key.attributes())])
+        self.order(Order::Delete(*key))
     }
 
     /// Adds a real server to a virtual one.
     pub fn add_to(&mut self, key: &Key, server: &RealServer) -> Result<(), Error> {
-        self.order_about(Command::NewDestination, key, server.attributes())
+        self.order(Order::AddTo(*key, *server))
     }
 
     /// Changes a real server of a virtual one.
     pub fn change_in(&mut self, key: &Key, server: &RealServer) -> Result<(), Error> {
-        self.order_about(Command::SetDestination, key, server.attributes())
+        self.order(Order::ChangeIn(*key, *server))
     }
 
     /// Takes a real server away from a virtual one.
     pub fn delete_from(&mut self, key: &Key, server: &RealServer) -> Result<(), Error> {
-        self.order_about(Command::DeleteDestination, key, server.key())
+        self.order(Order::DeleteFrom(*key, *server))
     }
 
     /// Deletes all virtual servers of the network namespace, whoever made them.
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.order(Command::Flush, vec![])
+        self.ask(Message::new(Command::Flush, vec![]), 0).map(drop)
     }
 
-    fn order_about(
-        &mut self,
-        command: Command,
-        key: &Key,
-        server: Vec<crate::DestinationAttribute>,
-    ) -> Result<(), Error> {
-        let attributes =
-            vec![CommandAttribute::Service(key.attributes()), CommandAttribute::Destination(server)];
-        self.order(command, attributes)
+    /// Carries out orders one after the other, whatever becomes of those before, and tells which the kernel
+    /// refuses, in their order. After an error nobody knows which of them it has carried out.
+    pub fn run(&mut self, orders: &[Order]) -> Result<Vec<Refusal>, Error> {
+        let mut refused = Vec::new();
+        let mut done = 0;
+        while done < orders.len() {
+            let room = (self.socket.get_rx_buf_sz()? / ANSWER).max(1);
+            let count = self.write(&orders[done..], room);
+            let first = self.sequence.wrapping_add(1);
+            self.sequence = self.sequence.wrapping_add(count as u32);
+            self.socket.send(&self.outgoing, 0)?;
+            self.answers(first, done, &mut refused)?;
+            done += count;
+        }
+        Ok(refused)
     }
 
-    fn order(&mut self, command: Command, attributes: Vec<CommandAttribute>) -> Result<(), Error> {
-        self.ask(Message::new(command, attributes), 0).map(drop)
+    /// Writes what fits into one send: all of it may be refused, and every refusal must have room. How many
+    /// these are.
+    fn write(&mut self, orders: &[Order], room: usize) -> usize {
+        self.outgoing.clear();
+        let (mut count, mut last) = (0, 0);
+        for order in orders.iter().take(room) {
+            if self.outgoing.len() + Order::LONGEST > DATAGRAM {
+                break;
+            }
+            last = self.outgoing.len();
+            count += 1;
+            self.outgoing.resize(last + HEADER, 0);
+            order.write(&mut self.outgoing);
+            let mut header = NetlinkHeader::default();
+            header.message_type = self.family;
+            header.flags = NLM_F_REQUEST;
+            header.sequence_number = self.sequence.wrapping_add(count as u32);
+            header.length = (self.outgoing.len() - last) as u32;
+            header.emit(&mut self.outgoing[last..]);
+        }
+        // Refusals are told anyway; that the last one is done says that all are.
+        if let Some(flags) = self.outgoing.get_mut(last + 6..last + 8) {
+            flags.copy_from_slice(&(NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+        }
+        count
+    }
+
+    /// Reads what is said of the messages from `first` on to the last, the orders from `offset` on. The kernel has
+    /// answered when a send returns: there is nothing to wait for.
+    fn answers(&mut self, first: u32, offset: usize, refused: &mut Vec<Refusal>) -> io::Result<()> {
+        loop {
+            self.receive(libc::MSG_DONTWAIT)?;
+            let mut rest = self.buffer.as_slice();
+            while let Ok(message) = NetlinkBuffer::new_checked(rest) {
+                rest = rest.get((message.length() as usize).next_multiple_of(4)..).unwrap_or_default();
+                let number = message.sequence_number();
+                let index = number.wrapping_sub(first);
+                let is_ours = index <= self.sequence.wrapping_sub(first);
+                if !is_ours || message.message_type() != NLMSG_ERROR {
+                    continue;
+                }
+                let errno = errno(message.payload());
+                if errno != 0 {
+                    refused.push(Refusal { order: offset + index as usize, errno });
+                }
+                if number == self.sequence {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn order(&mut self, order: Order) -> Result<(), Error> {
+        match self.run(&[order])?.first() {
+            None => Ok(()),
+            Some(refusal) => Err(Error::Refused {
+                command: order.command(),
+                why: io::Error::from_raw_os_error(refusal.errno),
+            }),
+        }
     }
 
     fn ask(&mut self, question: Message, flags: u16) -> Result<Vec<Message>, Error> {
@@ -223,11 +300,11 @@ impl Ipvs {
         header.sequence_number = self.sequence;
         header.length = (HEADER + payload.len()) as u32;
         let mut bytes = vec![0; HEADER];
-        netlink_packet_core::Emitable::emit(&header, &mut bytes);
+        header.emit(&mut bytes);
         bytes.extend_from_slice(payload);
         self.socket.send(&bytes, 0)?;
         loop {
-            self.receive()?;
+            self.receive(0)?;
             let mut rest = self.buffer.as_slice();
             while let Ok(message) = NetlinkBuffer::new_checked(rest) {
                 rest = rest.get((message.length() as usize).next_multiple_of(4)..).unwrap_or_default();
@@ -245,10 +322,10 @@ impl Ipvs {
         }
     }
 
-    fn receive(&mut self) -> io::Result<()> {
+    fn receive(&mut self, flags: i32) -> io::Result<()> {
         loop {
             self.buffer.clear();
-            match self.socket.recv(&mut self.buffer, 0) {
+            match self.socket.recv(&mut self.buffer, flags) {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -4,7 +4,7 @@ use crate::attributes::{read, write};
 use crate::{CommandAttribute, InfoAttribute};
 
 /// IPVS_GENL_VERSION.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 /// `struct genlmsghdr`: command, version, two bytes of nothing.
 const HEADER: usize = 4;
 

@@ -1,6 +1,8 @@
 //! What attributes have as values: numbers in the machine's or in the network's order, names, addresses, flags
 //! with a mask, lists of attributes.
 
+use std::fmt;
+
 use netlink_packet_core::NLA_F_NESTED;
 
 use crate::attributes::{self, Attribute};
@@ -86,8 +88,12 @@ impl Value for Flags {
 }
 
 /// The name of a scheduler or of a persistence engine: at most 15 bytes, none of them zero.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(String);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
+    /// followed by zeros
+    bytes: [u8; Name::LONGEST],
+    length: u8,
+}
 
 /// A name that the kernel has no room for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,22 +109,38 @@ impl Name {
         if name.len() > Name::LONGEST || name.contains('\0') {
             return Err(NameTooLong(name.to_owned()));
         }
-        Ok(Name(name.to_owned()))
+        let mut bytes = [0; Name::LONGEST];
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        Ok(Name { bytes, length: name.len() as u8 })
     }
 
     /// Itself.
     pub fn as_str(&self) -> &str {
-        &self.0
+        // It was made from a str.
+        std::str::from_utf8(&self.bytes[..self.length.into()]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
 impl Value for Name {
     fn length(&self) -> usize {
-        self.0.len() + 1
+        self.as_str().len() + 1
     }
     fn write(&self, buffer: &mut [u8]) {
-        buffer[..self.0.len()].copy_from_slice(self.0.as_bytes());
-        buffer[self.0.len()..].fill(0);
+        let (name, rest) = buffer.split_at_mut(self.length.into());
+        name.copy_from_slice(self.as_str().as_bytes());
+        rest.fill(0);
     }
     fn read(bytes: &[u8]) -> Option<Self> {
         let name = std::str::from_utf8(bytes.strip_suffix(&[0]).unwrap_or(bytes)).ok()?;

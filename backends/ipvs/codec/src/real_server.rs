@@ -27,7 +27,7 @@ const METHODS: [Forwarding; 5] =
     [Forwarding::Masquerade, Forwarding::Local, Forwarding::Tunnel, Forwarding::Route, Forwarding::Bypass];
 
 impl Forwarding {
-    fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         match self {
             Forwarding::Other(number) => number,
             known => METHODS.iter().position(|method| *method == known).unwrap_or_default() as u32,

@@ -135,7 +135,7 @@ impl Key {
 }
 
 /// A virtual server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VirtualServer {
     /// what it is known by
     pub key: Key,
@@ -165,12 +165,12 @@ impl VirtualServer {
     pub fn attributes(&self) -> Vec<ServiceAttribute> {
         let mut attributes = self.key.attributes();
         attributes.extend([
-            ServiceAttribute::Scheduler(self.scheduler.clone()),
+            ServiceAttribute::Scheduler(self.scheduler),
             ServiceAttribute::Flags(Flags { flags: self.flags, mask: u32::MAX }),
             ServiceAttribute::Timeout(self.timeout),
             ServiceAttribute::Netmask(netmask(self.key.family(), self.client_prefix)),
         ]);
-        attributes.extend(self.persistence_engine.clone().map(ServiceAttribute::PersistenceEngine));
+        attributes.extend(self.persistence_engine.map(ServiceAttribute::PersistenceEngine));
         attributes
     }
 
@@ -179,11 +179,11 @@ impl VirtualServer {
         let mut server = VirtualServer::new(Key::of(attributes)?, Name::new("").ok()?);
         for attribute in attributes {
             match attribute {
-                ServiceAttribute::Scheduler(name) => server.scheduler = name.clone(),
+                ServiceAttribute::Scheduler(name) => server.scheduler = *name,
                 ServiceAttribute::Flags(all) => server.flags = all.flags & !flags::HASHED,
                 ServiceAttribute::Timeout(seconds) => server.timeout = *seconds,
                 ServiceAttribute::Netmask(mask) => server.client_prefix = prefix(server.key.family(), *mask),
-                ServiceAttribute::PersistenceEngine(name) => server.persistence_engine = Some(name.clone()),
+                ServiceAttribute::PersistenceEngine(name) => server.persistence_engine = Some(*name),
                 _ => {}
             }
         }
@@ -191,7 +191,7 @@ impl VirtualServer {
     }
 }
 
-fn netmask(family: Family, prefix: u8) -> [u8; 4] {
+pub(crate) fn netmask(family: Family, prefix: u8) -> [u8; 4] {
     match family {
         Family::V4 => u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0).to_be_bytes(),
         Family::V6 => u32::from(prefix.min(128)).to_ne_bytes(),
@@ -207,7 +207,7 @@ fn prefix(family: Family, mask: [u8; 4]) -> u8 {
 }
 
 /// A virtual server of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListedVirtualServer {
     /// the server
     pub server: VirtualServer,
