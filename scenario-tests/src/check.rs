@@ -1,6 +1,6 @@
 //! Judging a packet table: by the model, by `explain`, and by real packets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -89,6 +89,24 @@ impl Scenario {
             Seen::Dnat { backend, .. } => backend,
             seen => panic!("{from:?} to {to} ({family:?}): {seen:?}\n{}", self.files().log()),
         }
+    }
+
+    /// How many of so many new connections each backend gets.
+    ///
+    /// # Panics
+    /// When one reaches none.
+    pub fn spread(
+        &self,
+        from: From,
+        family: Family,
+        to: &str,
+        connections: usize,
+    ) -> BTreeMap<SocketAddr, usize> {
+        let mut counts = BTreeMap::new();
+        for _ in 0..connections {
+            *counts.entry(self.reach(from, family, to)).or_default() += 1;
+        }
+        counts
     }
 
     /// A packet as the model is asked about it. The source of a process of the node is the kernel's choice.

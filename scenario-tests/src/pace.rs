@@ -21,6 +21,11 @@ pub fn limit(here: Duration) -> Duration {
     here * if is_emulated() { SLOWER } else { 1 }
 }
 
+/// How often this machine does in the same time what a host does `here` times.
+pub fn times(here: u64) -> u64 {
+    here / if is_emulated() { u64::from(SLOWER) } else { 1 }
+}
+
 /// A count of seconds in which a test's own steps must fit, such as a timeout of affinity, on this machine.
 pub fn seconds(here: u32) -> u32 {
     here * if is_emulated() { SLOWER / 2 } else { 1 }

@@ -152,8 +152,9 @@ fn flips_by_the_daemon() {
                 std::thread::sleep(Duration::from_micros(500));
             }
         });
+        let enough = pace::times(150_000);
         let sent =
-            Family::BOTH.map(|family| send(here, family, &VARIANTS, |sent| sent >= 150_000)).iter().sum();
+            Family::BOTH.map(|family| send(here, family, &VARIANTS, |sent| sent >= enough)).iter().sum();
         stop.store(true, Ordering::Relaxed);
         flipping.join().expect("the flipping thread");
         sent
@@ -164,7 +165,11 @@ fn flips_by_the_daemon() {
         "{sent} first packets during {transactions} transactions: {arrived} arrived, {escaped} escaped"
     );
     assert_eq!(escaped, 0, "packets left the node untranslated");
-    assert!(transactions > 100, "the daemon did not follow: {}", scenario.files().log());
+    assert!(
+        u64::from(transactions) > pace::times(100),
+        "the daemon did not follow: {}",
+        scenario.files().log()
+    );
     assert!(arrived > sent * 9 / 10, "where are the others?");
 }
 
@@ -190,7 +195,7 @@ fn flips_by_hand_and_what_catches_them() {
     change_rules(&scenario, family, widen);
 
     let flips = Flips::between(&few, &many, None);
-    let caught = flip_under_load(&watch, family, &flips, &VARIANTS, |sent| sent >= 300_000);
+    let caught = flip_under_load(&watch, family, &flips, &VARIANTS, |sent| sent >= pace::times(300_000));
     assert_eq!(caught, 0, "packets left the node untranslated");
 
     change_rules(&scenario, family, remove_safeguard);
