@@ -8,7 +8,7 @@ SHELL := /bin/bash
 help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
 	@echo "make test    run all tests (root)"
-	@echo "make machine run what needs another kernel's modules in virtual machines, on four kernels (root, five minutes)"
+	@echo "make machine every scenario, and what needs modules that not every kernel has, in virtual machines, on four kernels (root, half an hour)"
 	@echo "make differential  compare us with the real kube-proxy, packet by packet, at length (root, half an hour)"
 	@echo "make lint    check formatting, and clippy with warnings denied"
 	@echo "make bench   measure programming 10,000 services next to the netlink floor (root, two minutes)"

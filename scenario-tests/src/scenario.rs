@@ -20,7 +20,6 @@ use crate::model::Model;
 use crate::netns::Netns;
 use crate::pace;
 use crate::plan::{self, Family, NODE};
-use crate::requirements;
 use crate::sightings::Sightings;
 use crate::topology::{Host, Topology};
 use crate::wire::Protocol;
@@ -81,7 +80,6 @@ impl Scenario {
         config: &Config,
         files: impl FnOnce(&Topology, &Value) -> (Files, Option<Api>),
     ) -> Scenario {
-        requirements::check();
         let config = config.build();
         let (files, api) = files(&topology, &config);
         Scenario {

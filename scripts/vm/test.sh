@@ -4,7 +4,7 @@
 #   scripts/vm/test.sh 5.10 -p kube-verdict-scenario-tests --test scenarios -- affinity
 #
 # The daemon goes along. KUBE_VERDICT_MODE and KUBE_VERDICT_SEED mean what they mean on the host; RUST_TEST_THREADS says
-# how many tests run at once.
+# how many tests run at once: five keep the machine's two processors busy, since tests wait a good part of their time.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 limit=1200
@@ -27,7 +27,7 @@ fi
 
 # Cargo puts the program and its arguments behind this.
 runner=("$here/run.sh" -b "$(realpath "$daemon")" -t "$limit" -e "KUBE_VERDICT_IN_MACHINE=$kernel"
-	-e "KUBE_VERDICT_BIN=/job/$(basename "$daemon")" -e "RUST_TEST_THREADS=${RUST_TEST_THREADS:-3}")
+	-e "KUBE_VERDICT_BIN=/job/$(basename "$daemon")" -e "RUST_TEST_THREADS=${RUST_TEST_THREADS:-5}")
 for name in KUBE_VERDICT_MODE KUBE_VERDICT_SEED RUST_BACKTRACE; do
 	[ -z "${!name:-}" ] || runner+=(-e "$name=${!name}")
 done

@@ -129,7 +129,7 @@ fn ports_are_independent() {
 #[test]
 fn a_removed_backend_is_forgotten() {
     let mut scenario = Scenario::start(&Config::default());
-    let clients = 24;
+    let clients = 12;
     let to = "10.96.0.10:80";
     let ways_to_go: [(&str, Objects); 4] = [
         ("removed", ends(&["pod-a", "pod-b", "pod-c"])),
