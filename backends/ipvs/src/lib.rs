@@ -8,6 +8,7 @@
 //!
 //! * [`Marks`] says which marks are ours, [`Server`] what one of them stands for, [`Scheduler`] how that balances;
 //! * [`Director`] writes what differs, drains what is not wanted any more, and mends what others break;
+//! * [`remove`] deletes all of it at once, as `cleanup` wants it;
 //! * [`kernel`] is the boundary: a trait with two implementations, [`Netlink`] and one in memory.
 //!
 //! Which packets get which mark, and how packets with a mark come to IPVS, is not here. Facts: reference §12.
@@ -15,11 +16,13 @@
 mod director;
 pub mod kernel;
 mod marks;
+mod remove;
 mod scheduler;
 mod server;
 
 pub use director::{Director, Error, Figures, Refused, Replaced, Report, StillServes};
 pub use kernel::{Kernel, Netlink};
 pub use marks::{Marks, NoMarks};
+pub use remove::{Removed, remove};
 pub use scheduler::{NoScheduler, Scheduler};
 pub use server::Server;

@@ -52,7 +52,7 @@ pub enum Error {
     #[error("the kernel does not let us change IPVS: run as root, or grant CAP_NET_ADMIN")]
     Denied,
     /// The socket failed, or an answer was lost.
-    #[error("{0}; everything is read back and tried again")]
+    #[error("{0}")]
     Failed(#[source] codec::Error),
 }
 
