@@ -16,5 +16,7 @@ pub mod memory;
 pub mod node;
 pub mod predecessor;
 pub mod reconcile;
+pub mod rtnetlink;
 pub mod serve;
 pub mod source;
+pub mod steering;

@@ -348,7 +348,7 @@ fn explain_answers_as_the_contract_says() {
             );
             let expected = json!({
                 "verdict": verdict, "backends": backends, "masquerade": masquerade, "service": service,
-                "frontend": frontend, "because": null,
+                "frontend": frontend, "because": null, "scheduler": null,
             });
             assert_eq!(answer, expected, "{to}");
         }

@@ -34,7 +34,7 @@ pub fn measure(
 ) -> Result<(), Box<dyn Error>> {
     let mut table = crate::floor::empty_table();
     table.update(Directory::open(directory)?.load().events);
-    let mut backend = Nftables::new(Netlink::open()?, Options { masquerade_mark: 0x4000 });
+    let mut backend = Nftables::new(Netlink::open()?, Options::slots(0x4000));
     backend.sync(&table, Instant::now()).map_err(|errors| format!("{errors:?}"))?;
     let mut scene = Scene { table, backend, services, endpoints };
     one_by_one(&mut scene, changes)?;

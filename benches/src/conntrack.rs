@@ -67,7 +67,7 @@ fn measure_clean(
 
 /// The loop's changes of a UDP Service, each of which touches its flows.
 fn measure_changes(name: &str, witness: impl Witness, changes: u32) -> Result<(), Box<dyn Error>> {
-    let backend = Nftables::new(Nfnetlink::open()?, Options { masquerade_mark: 0x4000 });
+    let backend = Nftables::new(Nfnetlink::open()?, Options::slots(0x4000));
     let now = Instant::now();
     let mut reconciler = Reconciler::new(empty_table(), backend, witness, Duration::from_secs(3600), now);
     let mut times = Vec::new();

@@ -204,7 +204,7 @@ fn programme(services: u32) -> Result<(), Box<dyn Error>> {
     }
     let mut table = crate::floor::empty_table();
     table.update(batch.events);
-    let mut backend = Nftables::new(Netlink::open()?, Options { masquerade_mark: 0x4000 });
+    let mut backend = Nftables::new(Netlink::open()?, Options::slots(0x4000));
     backend.sync(&table, Instant::now()).map_err(|errors| format!("{errors:?}"))?;
     Ok(())
 }

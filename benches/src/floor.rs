@@ -11,7 +11,7 @@ use kube_verdict_nftables::batch::Batch;
 use kube_verdict_nftables::kernel::{CommitError, ReadError, Snapshot};
 use kube_verdict_nftables::layout::TABLE;
 use kube_verdict_nftables::{Kernel, Netlink, Nftables, Options};
-use kube_verdict_table::{Family, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings};
+use kube_verdict_table::{Balancer, Family, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings};
 
 use crate::stats::{human, row};
 
@@ -43,6 +43,7 @@ pub fn empty_table() -> ServiceTable {
         detector: PerFamily::default(),
         masquerade_all: false,
         allow_external_ips: true,
+        balancer: Balancer::Random,
     };
     let node = NodeState {
         local_addresses: BTreeSet::new(),
@@ -54,7 +55,7 @@ pub fn empty_table() -> ServiceTable {
 
 /// Prints the rows.
 pub fn measure(directory: &Path, rounds: u32) -> Result<(), Box<dyn Error>> {
-    let options = Options { masquerade_mark: 0x4000 };
+    let options = Options::slots(0x4000);
     let start = Instant::now();
     let loaded = Directory::open(directory)?.load();
     row("read and parse the manifests", &[start.elapsed()]);

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::Protocol;
 
 use super::flags::{self, ProxyFlags};
+use crate::config::flags::Group;
 use crate::config::{Flags, Logging};
 
 /// A service proxy: it keeps the kernel's nftables equal to the Services and EndpointSlices of a cluster, or of a
@@ -52,6 +54,8 @@ struct KubeProxyArguments {
 }
 
 const KUBE_PROXY: &str = "kube-proxy";
+/// The heading of what only mode ipvs has.
+const IPVS: &str = Group::Ipvs.heading();
 
 fn nothing(text: &str) -> Result<String, String> {
     if text.is_empty() { Ok(String::new()) } else { Err(format!("{KUBE_PROXY} does not take any arguments")) }
@@ -89,6 +93,10 @@ pub(super) struct Sources {
     service_proxy_name: Option<String>,
     #[command(flatten)]
     flags: ProxyFlags,
+    /// In mode ipvs, the packet marks that are given to IPVS: those that are VALUE under MASK; the other bits number
+    /// virtual servers. All virtual servers of such marks are the daemon's [default: 0x4b000000/0xff000000]
+    #[arg(long, value_name = "VALUE/MASK", global = true, display_order = 199, help_heading = IPVS)]
+    ipvs_mark: Option<Marks>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -173,6 +181,7 @@ impl Sources {
         let mut flags = self.flags.0.clone();
         flags.standalone = self.manifests.is_some();
         flags.service_proxy_name.clone_from(&self.service_proxy_name);
+        flags.ipvs_marks = self.ipvs_mark;
         flags
     }
 
@@ -251,5 +260,23 @@ mod tests {
         let help = arguments("kube-verdict render --help").unwrap_err().to_string();
         assert!(help.contains("--manifests") && help.contains("--config"), "{help}");
         assert!(!help.contains("--conntrack-min"), "{help}");
+    }
+
+    #[test]
+    fn the_marks_of_ipvs_are_our_own_flag() {
+        let marks = |line: &str| arguments(line).map(|arguments| arguments.sources.flags().ipvs_marks);
+        let expected: Marks = "0x100/0xf00".parse().unwrap();
+        for line in ["kube-verdict --ipvs-mark 0x100/0xf00 render", "kube-proxy --ipvs-mark=0x100/0xf00"] {
+            assert_eq!(marks(line).unwrap(), Some(expected));
+        }
+        assert_eq!(marks("kube-verdict").unwrap(), None);
+        let refused = marks("kube-verdict --ipvs-mark=0/0xff").unwrap_err().to_string();
+        assert!(
+            refused.contains("the value is 0, which is what packets have that nobody marked"),
+            "{refused}"
+        );
+        let help = arguments("kube-verdict --help").unwrap_err().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains(&format!("[default: {}]", Marks::default())), "{help}");
     }
 }

@@ -6,12 +6,14 @@ use kube_verdict_table::Family;
 use super::arguments::Whose;
 use super::{Failure, kernel};
 use crate::predecessor::{self, Established};
+use crate::steering;
 
 /// Removes what was left, by all or only one, and says so. What fails stops nothing else.
 pub(super) fn run(only: Option<Whose>) -> Result<(), Failure> {
     let mut failures = Vec::new();
     if only != Some(Whose::KubeProxy) {
         own_tables(&mut failures)?;
+        own_routing(&mut failures)?;
     }
     if only != Some(Whose::KubeVerdict) {
         kube_proxys(&mut failures)?;
@@ -32,6 +34,19 @@ fn own_tables(failures: &mut Vec<String>) -> Result<(), Failure> {
             }
         };
         super::print(&format!("{done} table {name}\n"))?;
+    }
+    Ok(())
+}
+
+/// What brought packets to IPVS, if it was the mode at some time.
+fn own_routing(failures: &mut Vec<String>) -> Result<(), Failure> {
+    match steering::remove() {
+        Ok(outcome) => {
+            for removed in outcome.removed {
+                super::print(&format!("removed the {removed}\n"))?;
+            }
+        }
+        Err(error) => failures.push(error.to_string()),
     }
     Ok(())
 }

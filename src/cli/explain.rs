@@ -38,8 +38,14 @@ mod tests {
     const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/examples");
 
     fn ask(more: &str) -> String {
-        let line =
-            format!("kube-verdict explain --manifests {EXAMPLES} --hostname-override this-machine {more}");
+        ask_with("", more)
+    }
+
+    fn ask_with(flags: &str, more: &str) -> String {
+        let line = format!(
+            "kube-verdict {flags} explain --manifests {EXAMPLES} --hostname-override this-machine {more}"
+        );
+        let line = line.replace("  ", " ");
         let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
         let Some(Command::Explain(question)) = &arguments.command else { panic!() };
         answer(&arguments.sources, question).unwrap()
@@ -61,10 +67,19 @@ mod tests {
         let frontend = answer.as_object_mut().unwrap().remove("frontend").unwrap();
         assert!(frontend.is_string());
         let expected = json!({
-            "verdict": "dnat", "backends": ["[2001:db8::21]:53", "[2001:db8::22]:53"], "masquerade": false,
-            "service": "default/dns:dns"
+            "verdict": "dnat", "backends": ["[2001:db8::21]:53", "[2001:db8::22]:53"], "scheduler": null,
+            "masquerade": false, "service": "default/dns:dns"
         });
         assert_eq!(answer, expected);
+    }
+
+    #[test]
+    fn in_ipvs_mode_the_scheduler_is_named() {
+        let flags = "--proxy-mode=ipvs --ipvs-scheduler=lc";
+        let answer: Value = serde_json::from_str(&ask_with(flags, "--to 10.96.0.10:80 -o json")).unwrap();
+        assert_eq!((&answer["verdict"], &answer["scheduler"]), (&json!("dnat"), &json!("lc")));
+        let text = ask_with(flags, "--to 10.96.0.10:80");
+        assert!(text.contains("\nscheduler lc\n"), "{text}");
     }
 
     #[test]

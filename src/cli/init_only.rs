@@ -11,8 +11,9 @@ pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
     logging::for_daemon(&loaded.logging);
     config::log(&loaded.messages);
     let outcome = host::prepare(&loaded.effective)?;
+    let for_ipvs = loaded.effective.ipvs.as_ref().map(host::ipvs::prepare).transpose()?.unwrap_or_default();
     tracing::info!(
-        changes = outcome.changes.len(),
+        changes = outcome.changes.len() + for_ipvs.len(),
         "this host is as the configuration says; --init-only ends here"
     );
     Ok(())

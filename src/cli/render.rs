@@ -6,7 +6,7 @@ use super::{Failure, table};
 /// Prints the ruleset.
 pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
     let effective = table::configuration(sources)?;
-    let options = kube_verdict_nftables::Options { masquerade_mark: effective.masquerade_mark };
+    let options = effective.nftables();
     let table = table::build(sources, effective)?;
     let text = kube_verdict_nftables::render(&table, options);
     super::print(&text)

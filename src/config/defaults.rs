@@ -56,7 +56,7 @@ pub(super) fn complete(file: &File, origin: Origin) -> File {
         show_hidden_metrics_for_version: text(&file.show_hidden_metrics_for_version),
         mode: Some(mode.to_owned()),
         iptables: Some(iptables(file.iptables.clone().unwrap_or_default())),
-        ipvs: Some(ipvs(file.ipvs.clone().unwrap_or_default())),
+        ipvs: Some(ipvs(file.ipvs.clone().unwrap_or_default(), origin)),
         nftables: Some(nftables(file.nftables.clone().unwrap_or_default())),
         winkernel: Some(winkernel(file.winkernel.clone().unwrap_or_default())),
         windows_run_as_service: Some(file.windows_run_as_service.unwrap_or(false)),
@@ -135,9 +135,11 @@ fn iptables(section: Iptables) -> Iptables {
     }
 }
 
-fn ipvs(section: Ipvs) -> Ipvs {
+/// The flag may say zero, which only this mode minds, and then refuses.
+fn ipvs(section: Ipvs, origin: Origin) -> Ipvs {
+    let flag = section.sync_period.filter(|_| !origin.is_file);
     Ipvs {
-        sync_period: period(section.sync_period, SYNC_PERIOD),
+        sync_period: flag.or(period(section.sync_period, SYNC_PERIOD)),
         min_sync_period: given(section.min_sync_period),
         scheduler: Some(section.scheduler.unwrap_or_default()),
         exclude_cidrs: section.exclude_cidrs,

@@ -1,10 +1,13 @@
 //! The settings that are in effect: what the rest of the daemon works with.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use kube_verdict_nftables::Options;
+use kube_verdict_nftables::layout::Balancer as BackendBalancer;
 use kube_verdict_table::net::parse_ip;
-use kube_verdict_table::{Cidr, NodePortEntry, Settings};
+use kube_verdict_table::{Balancer, Cidr, NodePortEntry, Settings};
 
 use super::client::Client;
 use super::conntrack::Conntrack;
@@ -12,6 +15,8 @@ use super::detect::DetectLocal;
 use super::duration::GoDuration;
 use super::families::Prefixes;
 use super::file::{File, Iptables, Nftables};
+use super::flags::Flags;
+use super::ipvs::Ipvs;
 use super::mode::Mode;
 use super::serving::Serving;
 use super::{defaults, gates, node_ports};
@@ -36,6 +41,8 @@ pub struct Effective {
     /// the shortest time between two changes; `None` when the file does not ask for one, so that the first
     /// change of a quiet period goes out at once
     pub min_sync_period: Option<Duration>,
+    /// what IPVS is to be like; None: another mode
+    pub ipvs: Option<Ipvs>,
     /// whether externalIPs are served
     pub allow_external_ips: bool,
     /// Services that carry this name are served, and no others; None: those that carry none (reference §1.1)
@@ -93,8 +100,15 @@ impl Shared {
 }
 
 impl Effective {
-    /// What a validated and complete file says, and `--master`.
-    pub(super) fn of(file: &File, master: Option<&str>) -> Self {
+    /// What the nftables backend is to know beside the table.
+    pub fn nftables(&self) -> Options {
+        let ipvs = self.ipvs.as_ref();
+        let balancer = ipvs.map_or(BackendBalancer::Slots, |ipvs| BackendBalancer::Ipvs(ipvs.marks));
+        Options { masquerade_mark: self.masquerade_mark, balancer }
+    }
+
+    /// What a validated and complete file says, and the flags that could not stand in it.
+    pub(super) fn of(file: &File, flags: &Flags) -> Self {
         let mode = Mode::parse(file.mode.as_deref().unwrap_or_default()).unwrap_or(Mode::Iptables);
         let shared = Shared::of(file, mode);
         let mark = shared.masquerade_bit.and_then(|bit| 1u32.checked_shl(u32::try_from(bit).ok()?));
@@ -109,9 +123,10 @@ impl Effective {
             masquerade_mark: mark.unwrap_or(1 << defaults::MASQUERADE_BIT),
             sync_period: shared.sync_period.unwrap_or(defaults::SYNC_PERIOD).to_std(),
             min_sync_period: shared.explicit_min_sync_period().map(GoDuration::to_std),
+            ipvs: (mode == Mode::Ipvs).then(|| Ipvs::of(file, flags.ipvs_marks.unwrap_or_default())),
             allow_external_ips: gates::is_on(file, gates::ALLOW_SERVICE_EXTERNAL_IPS),
-            service_proxy_name: None,
-            client: Client::of(file, master),
+            service_proxy_name: flags.service_proxy_name.clone(),
+            client: Client::of(file, flags.master.as_deref()),
             serving: Serving::of(file),
             flagz: gates::is_on(file, gates::COMPONENT_FLAGZ),
             statusz: gates::is_on(file, gates::COMPONENT_STATUSZ),
@@ -128,6 +143,10 @@ impl Effective {
             detector: self.detect_local.detectors(pod_cidrs),
             masquerade_all: self.masquerade_all,
             allow_external_ips: self.allow_external_ips,
+            balancer: self
+                .ipvs
+                .as_ref()
+                .map_or(Balancer::Random, |ipvs| Balancer::Ipvs { scheduler: Arc::clone(&ipvs.scheduler) }),
         }
     }
 }

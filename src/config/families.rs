@@ -172,6 +172,7 @@ mod tests {
                 "nodePortAddresses has no IPv6 prefix",
             ),
             ("mode: iptables\n", V4_ONLY, &[], "nodePortAddresses is not set"),
+            ("mode: ipvs\n", V4_ONLY, &[], "nodePortAddresses is not set"),
             ("clusterCIDR: fd00::/48\n", V4_FIRST, &[], "clusterCIDR has IPv6 prefixes only"),
             ("", V4_FIRST, &["fd00::/64"], "spec.podCIDRs of the Node has IPv6 prefixes only"),
             ("healthzBindAddress: \"[fd00::1]:10256\"\n", V4_ONLY, &[], "healthzBindAddress is IPv6"),

@@ -40,12 +40,19 @@ pub(super) fn not_in_effect(file: &File, mode: Mode) -> Vec<String> {
     client_connection(&mut set, &file.client_connection.clone().unwrap_or_default());
     logging(&mut set, &file.logging.clone().unwrap_or_default());
     set.text("showHiddenMetricsForVersion", file.show_hidden_metrics_for_version.as_ref(), "");
+    let section = file.iptables.clone().unwrap_or_default();
     if mode == Mode::Nftables {
-        iptables(&mut set, &file.iptables.clone().unwrap_or_default());
-    } else {
+        iptables(&mut set, &section);
+    }
+    if mode != Mode::Iptables {
+        iptables_periods(&mut set, &section);
+    }
+    if mode != Mode::Ipvs {
+        ipvs(&mut set, &file.ipvs.clone().unwrap_or_default());
+    }
+    if mode != Mode::Nftables {
         nftables(&mut set, &file.nftables.clone().unwrap_or_default());
     }
-    ipvs(&mut set, &file.ipvs.clone().unwrap_or_default());
     set.value("configSyncPeriod", file.config_sync_period, CONFIG_SYNC_PERIOD);
     set.0
 }
@@ -66,6 +73,10 @@ fn logging(set: &mut Set, logging: &Logging) {
 fn iptables(set: &mut Set, section: &Iptables) {
     set.value("iptables.masqueradeBit", section.masquerade_bit, MASQUERADE_BIT);
     set.value("iptables.masqueradeAll", section.masquerade_all, false);
+}
+
+/// IPVS mode has its own, and masquerades as `iptables` says.
+fn iptables_periods(set: &mut Set, section: &Iptables) {
     set.value("iptables.syncPeriod", section.sync_period, SYNC_PERIOD);
     set.min_sync_period("iptables.minSyncPeriod", section.min_sync_period);
 }
@@ -86,4 +97,20 @@ fn ipvs(set: &mut Set, section: &Ipvs) {
     set.value("ipvs.tcpTimeout", section.tcp_timeout, GoDuration::ZERO);
     set.value("ipvs.tcpFinTimeout", section.tcp_fin_timeout, GoDuration::ZERO);
     set.value("ipvs.udpTimeout", section.udp_timeout, GoDuration::ZERO);
+}
+
+/// What IPVS mode has no use for, though kube-proxy's has: why, of each field that is set.
+pub(super) fn needless_with_ipvs(file: &File) -> Vec<&'static str> {
+    let section = file.ipvs.clone().unwrap_or_default();
+    let excludes = section.exclude_cidrs.is_some_and(|list| !list.is_empty());
+    let strict = section.strict_arp == Some(true);
+    let excludes = excludes.then_some(
+        "ipvs.excludeCIDRs has nothing to exclude: of all virtual servers only those of our own marks (--ipvs-mark) \
+         are touched, whatever their addresses",
+    );
+    let strict = strict.then_some(
+        "ipvs.strictARP has nothing to guard: no service address is on any device, so this node answers ARP for none; \
+         arp_ignore and arp_announce stay as they are",
+    );
+    excludes.into_iter().chain(strict).collect()
 }

@@ -87,7 +87,7 @@ fn from_flags(flags: &Flags) -> Result<Loaded, ConfigError> {
 }
 
 fn check(path: &Path, file: &File, flags: &Flags, root: Option<&Node<'_>>) -> Result<(), ConfigError> {
-    let mut errors = validate(file, root);
+    let mut errors = validate(file, root, flags.ipvs_marks.unwrap_or_default());
     if flags.hostname_override.as_ref().is_some_and(|name| name.trim().is_empty()) {
         let message = "--hostname-override is blank: give a name, or leave it out".into();
         errors.push(FieldError { field: "hostnameOverride".into(), at: None, message });
@@ -152,11 +152,9 @@ fn from_file(path: &Path, contents: &[u8], flags: &Flags) -> Result<Loaded, Conf
 
 /// The settings of a validated and complete file.
 fn put_into_effect(file: &File, flags: &Flags, mut messages: Vec<Message>) -> Loaded {
-    remarks(file, &mut messages);
-    let mut effective = Effective::of(file, flags.master.as_deref());
-    effective.service_proxy_name.clone_from(&flags.service_proxy_name);
+    remarks(file, flags, &mut messages);
     Loaded {
-        effective,
+        effective: Effective::of(file, flags),
         messages,
         logging: Logging::of(file),
         configuration: Configuration::of(file),
@@ -187,7 +185,7 @@ fn check_kind(root: &Node<'_>) -> Result<(), (Position, String)> {
 }
 
 /// What is possible and worth a word.
-fn remarks(file: &File, messages: &mut Vec<Message>) {
+fn remarks(file: &File, flags: &Flags, messages: &mut Vec<Message>) {
     let mode = Mode::parse(file.mode.as_deref().unwrap_or_default()).unwrap_or(Mode::Iptables);
     if mode == Mode::Iptables {
         messages.push(Message::Info(
@@ -196,7 +194,13 @@ fn remarks(file: &File, messages: &mut Vec<Message>) {
                 .into(),
         ));
     }
-    let later = later::not_in_effect(file, mode);
+    if mode == Mode::Ipvs {
+        messages.extend(later::needless_with_ipvs(file).into_iter().map(|text| Message::Info(text.into())));
+    }
+    let mut later = later::not_in_effect(file, mode);
+    if mode != Mode::Ipvs && flags.ipvs_marks.is_some() {
+        later.push("--ipvs-mark".into());
+    }
     if !later.is_empty() {
         messages.push(Message::Info(format!("accepted, and without effect: {}", later.join(", "))));
     }

@@ -224,15 +224,6 @@ mod mode {
     }
 
     #[test]
-    fn ipvs_is_refused_with_a_way_out() {
-        let text = refused("mode: ipvs\n");
-        assert!(
-            text.contains("KubeProxyConfiguration.mode (line 3): \"ipvs\" is not available yet"),
-            "{text}"
-        );
-    }
-
-    #[test]
     fn others_are_refused() {
         assert!(refused("mode: ebpf\n").contains("\"ebpf\" is not one of nftables, iptables, ipvs"));
     }
@@ -334,11 +325,13 @@ mod feature_gates {
     #[test]
     fn known_ones_are_accepted_and_those_without_effect_are_named() {
         let loaded = loaded(
-            "featureGates: {ServiceInternalTrafficPolicy: false, AllAlpha: true, KubeProxyIPVS: true}\n",
+            "featureGates: {ServiceInternalTrafficPolicy: false, AllAlpha: true, KubeProxyIPVS: true, \
+             KubeProxyNFTablesLocalhostNodePorts: true}\n",
         );
         let line = infos(&loaded)[1];
         assert!(line.contains("featureGates.ServiceInternalTrafficPolicy=false"), "{line}");
-        assert!(line.contains("featureGates.KubeProxyIPVS=true") && !line.contains("AllAlpha"), "{line}");
+        assert!(line.contains("featureGates.KubeProxyNFTablesLocalhostNodePorts=true"), "{line}");
+        assert!(!line.contains("AllAlpha") && !line.contains("KubeProxyIPVS"), "{line}");
     }
 
     #[test]
@@ -398,6 +391,7 @@ fn what_serves_a_cluster() {
 }
 
 mod flags;
+mod ipvs;
 
 #[test]
 fn everything_impossible_is_collected() {

@@ -1,6 +1,7 @@
 //! What no configuration may say (reference §15.4). Everything that is wrong is collected, so that an operator
 //! mends a file once.
 
+use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::net::parse_ip;
 use kube_verdict_table::{Cidr, NodePortEntry};
 
@@ -34,15 +35,15 @@ impl Errors<'_> {
     }
 }
 
-/// Every impossible field of a complete file. `root` is the file's document, to say where.
-pub(super) fn validate(file: &File, root: Option<&Node<'_>>) -> Vec<FieldError> {
+/// Every impossible field of a complete file. `root` is the file's document, to say where; `marks` are IPVS's.
+pub(super) fn validate(file: &File, root: Option<&Node<'_>>, marks: Marks) -> Vec<FieldError> {
     let mut errors = Errors { root, found: Vec::new() };
     feature_gates(&mut errors, file);
     client_connection(&mut errors, file);
     logging(&mut errors, file);
     addresses(&mut errors, file);
     let mode = mode(&mut errors, file);
-    masquerade_bits(&mut errors, file, mode);
+    masquerade_bits(&mut errors, file, mode, marks);
     periods(&mut errors, file, mode);
     ipvs(&mut errors, file, mode);
     detect_local(&mut errors, file);
@@ -138,18 +139,26 @@ fn mode(errors: &mut Errors<'_>, file: &File) -> Mode {
         errors.add("mode", one_of(text, &["nftables", "iptables", "ipvs"]));
         return Mode::Iptables;
     };
-    errors.require(mode != Mode::Ipvs, "mode", || {
-        "\"ipvs\" is not available yet; use nftables, which serves the same Services".into()
-    });
     mode
 }
 
-fn masquerade_bits(errors: &mut Errors<'_>, file: &File, mode: Mode) {
+fn masquerade_bits(errors: &mut Errors<'_>, file: &File, mode: Mode, marks: Marks) {
     let iptables = file.iptables.as_ref().and_then(|section| section.masquerade_bit);
     masquerade_bit(errors, "iptables.masqueradeBit", iptables);
     if mode == Mode::Nftables {
         let nftables = file.nftables.as_ref().and_then(|section| section.masquerade_bit);
         masquerade_bit(errors, "nftables.masqueradeBit", nftables);
+    }
+    let is_of_ipvs = |bit: i32| {
+        let bit = u32::try_from(bit).ok().and_then(|bit| 1u32.checked_shl(bit));
+        mode == Mode::Ipvs && bit.is_some_and(|bit| bit & marks.mask() != 0)
+    };
+    if let Some(bit) = iptables.filter(|bit| is_of_ipvs(*bit)) {
+        let message = format!(
+            "{bit} is one of the bits by which the packets of IPVS are told, {marks}: choose another one, or other \
+             marks (--ipvs-mark)"
+        );
+        errors.add("iptables.masqueradeBit", message);
     }
 }
 
@@ -183,6 +192,9 @@ fn ipvs(errors: &mut Errors<'_>, file: &File, mode: Mode) {
     ] {
         let timeout = timeout.unwrap_or_default();
         not_negative(errors, field, timeout.is_negative(), timeout);
+    }
+    if let Err(message) = super::ipvs::scheduler(section) {
+        errors.add("ipvs.scheduler", message);
     }
     for (index, prefix) in section.exclude_cidrs.iter().flatten().enumerate() {
         if let Err(message) = prefix.parse::<Cidr>() {

@@ -6,7 +6,7 @@ use kube_verdict_nftables::kernel::CommitError;
 use kube_verdict_nftables::kernel::memory::MemoryKernel;
 use kube_verdict_nftables::{Nftables, Options};
 use kube_verdict_table::objects::{Object, ObjectEvent};
-use kube_verdict_table::{NodeState, PerFamily, ServiceTable, Settings};
+use kube_verdict_table::{Balancer, NodeState, PerFamily, ServiceTable, Settings};
 use serde_json::{Value, json};
 
 use super::*;
@@ -35,7 +35,7 @@ impl Kernel for Asked {
 
 /// A loop with a cleaner.
 struct Stage {
-    reconciler: Reconciler<MemoryKernel, Cleaner>,
+    reconciler: Reconciler<Nftables<MemoryKernel>, Cleaner>,
     dumps: Receiver<Filter>,
     outcomes: Sender<io::Result<bool>>,
     rounds: Receiver<Round>,
@@ -57,9 +57,10 @@ impl Stage {
             detector: PerFamily::default(),
             masquerade_all: false,
             allow_external_ips: true,
+            balancer: Balancer::Random,
         };
         let table = ServiceTable::new(settings, NodeState::default());
-        let backend = Nftables::new(MemoryKernel::new(), Options { masquerade_mark: 0x4000 });
+        let backend = Nftables::new(MemoryKernel::new(), Options::slots(0x4000));
         let now = Instant::now();
         Stage {
             reconciler: Reconciler::new(table, backend, cleaner, SYNC_PERIOD, now),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kube_verdict_table::objects::{Object, ObjectEvent};
-use kube_verdict_table::{PerFamily, Settings};
+use kube_verdict_table::{Balancer, PerFamily, Settings};
 use serde_json::{Value, json};
 
 use super::*;
@@ -22,6 +22,7 @@ fn table(node_ports: NodePortAddresses, objects: impl IntoIterator<Item = Value>
         detector: PerFamily::default(),
         masquerade_all: false,
         allow_external_ips: true,
+        balancer: Balancer::Random,
     };
     let node = NodeState {
         local_addresses: addresses(&LOCAL),

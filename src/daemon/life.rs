@@ -2,22 +2,23 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use kube_verdict_nftables::{Kernel, Netlink, Nftables, Options};
+use kube_verdict_ipvs::Ipvs;
+use kube_verdict_nftables::{Netlink, Nftables};
 use kube_verdict_table::ServiceTable;
 use tokio::runtime::Handle;
 
 use super::alarm::Bell;
 use super::attendants::attend;
-use super::{Failure, first};
+use super::{Failure, first, ipvs};
 use crate::client::Requests;
 use crate::config::{self, Loaded};
 use crate::events::{self, Events};
 use crate::feed::Feed;
 use crate::host::ReadOnly;
 use crate::node::{self, Reliance, ThisNode};
-use crate::reconcile::{Ended, Input, Pace, Reconciler, Witness, run as reconcile};
+use crate::reconcile::{Backend, Ended, Input, Pace, Reconciler, Witness, run as reconcile};
 use crate::source::Source;
 use crate::{host, memory};
 
@@ -58,7 +59,8 @@ impl Life {
                 changed = config::changed(file.as_ref()) => Err(changed.into()),
             }
         });
-        let options = Options { masquerade_mark: effective.masquerade_mark };
+        let options = effective.nftables();
+        let director = effective.ipvs.as_ref().map(|mode| ipvs::set_up(&effective, mode)).transpose()?;
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
 
@@ -76,19 +78,12 @@ impl Life {
         let fixed = feed.node().fixed()?;
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
-        let mut bell = Bell::hang(&mut netlink, sync_period);
-        let backend = Nftables::new(netlink, options);
-        let mut reconciler = Reconciler::new(table, backend, witness, sync_period, Instant::now());
-        begin(&mut reconciler, first, in_sync);
-        let mut ended = Ok(());
-        let stop = async { ended = ending.await };
-        match reconcile(&mut reconciler, &mut feed, &mut bell, pace, stop).await {
-            Ended::Stopped => {
-                ended.map_err(|failure| format!("{failure}; the rules stay"))?;
-                tracing::info!("stopped; the rules stay (`kube-verdict cleanup` removes them)");
-                Ok(())
-            }
-            Ended::NoMoreNews => Err(format!("{}; the rules stay", feed.ended()).into()),
+        let bell = Bell::hang(&mut netlink, sync_period);
+        let going = Going { table, witness, first, feed, bell, pace, sync_period, in_sync };
+        let stop = ending;
+        match director {
+            None => going.go_on(Nftables::new(netlink, options), stop).await,
+            Some(director) => going.go_on(Ipvs::new(netlink, options, director), stop).await,
         }
     }
 
@@ -102,8 +97,43 @@ impl Life {
     }
 }
 
+/// A loop that is about to begin, with whatever backend.
+struct Going<S, W> {
+    table: ServiceTable,
+    witness: W,
+    first: Input,
+    feed: Feed<S>,
+    bell: Bell,
+    pace: Pace,
+    sync_period: Duration,
+    in_sync: &'static str,
+}
+
+impl<S: Source, W: Witness> Going<S, W> {
+    /// Programmes what there is, and follows the news until there is a reason to end.
+    async fn go_on<B: Backend>(
+        self,
+        backend: B,
+        ending: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        let Going { table, witness, first, mut feed, mut bell, pace, sync_period, in_sync } = self;
+        let mut reconciler = Reconciler::new(table, backend, witness, sync_period, Instant::now());
+        begin(&mut reconciler, first, in_sync);
+        let mut ended = Ok(());
+        let stop = async { ended = ending.await };
+        match reconcile(&mut reconciler, &mut feed, &mut bell, pace, stop).await {
+            Ended::Stopped => {
+                ended.map_err(|failure| format!("{failure}; the rules stay"))?;
+                tracing::info!("stopped; the rules stay (`kube-verdict cleanup` removes them)");
+                Ok(())
+            }
+            Ended::NoMoreNews => Err(format!("{}; the rules stay", feed.ended()).into()),
+        }
+    }
+}
+
 /// The first sync.
-fn begin<K: Kernel, W: Witness>(reconciler: &mut Reconciler<K, W>, first: Input, in_sync: &str) {
+fn begin<B: Backend, W: Witness>(reconciler: &mut Reconciler<B, W>, first: Input, in_sync: &str) {
     let start = Instant::now();
     if let Some(report) = reconciler.start(first, start) {
         tracing::info!(

@@ -12,6 +12,7 @@
 mod alarm;
 mod attendants;
 mod first;
+mod ipvs;
 mod life;
 mod outside;
 mod stop;

@@ -1,12 +1,14 @@
 //! What is set on the host once, at the start: conntrack's limits and timeouts (reference §16), and how willingly
 //! the kernel ends this process. Only what the configuration asks for is touched. Nothing is set back when the
-//! daemon ends, as in kube-proxy. [`families`] tells which IP families there are.
+//! daemon ends, as in kube-proxy. [`ipvs`] sets what IPVS mode needs besides; [`families`] tells which IP families there
+//! are.
 //!
 //! Files are reached below a root directory, `/` but in tests.
 
 mod conntrack;
 mod cpus;
 mod families;
+pub mod ipvs;
 mod oom;
 mod tree;
 

@@ -7,13 +7,13 @@
 use std::io;
 use std::time::Duration;
 
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use tokio::sync::watch;
 
 use super::interfaces::Interfaces;
+use crate::rtnetlink::{Groups, Listener};
 
 /// rtnetlink.h: RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR; and the routes, which decide on the primary address.
-const GROUPS: [u32; 4] = [5, 9, 7, 11];
+const GROUPS: Groups = &[5, 9, 7, 11];
 
 /// How long to wait before reading again what could not be read.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -21,11 +21,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The interfaces as they are, and whenever they change. The thread ends with the process, or with the first
 /// notification after the receiver is gone.
 pub fn follow() -> io::Result<watch::Receiver<Interfaces>> {
-    let socket = listen()?;
+    let mut listener = Listener::open(GROUPS)?;
     // Read after listening: nothing that happens in between is missed.
     let (sender, receiver) = watch::channel(Interfaces::read()?);
     std::thread::Builder::new().name("interfaces".into()).spawn(move || {
-        if let Err(error) = relay(&socket, &sender) {
+        if let Err(error) = relay(&mut listener, &sender) {
             tracing::error!(
                 "interface addresses are no longer followed: {error}; restart to follow them again"
             );
@@ -34,16 +34,9 @@ pub fn follow() -> io::Result<watch::Receiver<Interfaces>> {
     Ok(receiver)
 }
 
-fn listen() -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind(&SocketAddr::new(0, 0))?;
-    GROUPS.iter().try_for_each(|group| socket.add_membership(*group))?;
-    Ok(socket)
-}
-
-fn relay(socket: &Socket, sender: &watch::Sender<Interfaces>) -> io::Result<()> {
+fn relay(listener: &mut Listener, sender: &watch::Sender<Interfaces>) -> io::Result<()> {
     while !sender.is_closed() {
-        await_news(socket)?;
+        listener.wait(|_| true)?;
         let now = read_again();
         sender.send_if_modified(|before| {
             let is_news = *before != now;
@@ -65,35 +58,17 @@ fn read_again() -> Interfaces {
     }
 }
 
-/// Returns after one or more notifications.
-fn await_news(socket: &Socket) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(64 << 10);
-    let mut flags = 0;
-    loop {
-        buffer.clear();
-        match socket.recv(&mut buffer, flags) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
-            Err(error) => return Err(error),
-        }
-        // The first is waited for, the others are only cleared away.
-        flags = libc::MSG_DONTWAIT;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
     use std::time::Instant;
 
-    use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST};
-    use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
+    use netlink_packet_core::NLM_F_CREATE;
     use netlink_packet_route::address::{AddressAttribute, AddressMessage};
     use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
     use super::*;
+    use crate::rtnetlink::Rtnetlink;
 
     #[test]
     fn begins_with_what_is_there() {
@@ -139,19 +114,6 @@ mod tests {
         address.header.prefix_len = 32;
         address.header.index = 1;
         address.attributes = vec![AddressAttribute::Local(ip), AddressAttribute::Address(ip)];
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
-        let mut request = NetlinkMessage::new(header, NetlinkPayload::from(message(address)));
-        request.finalize();
-        let mut bytes = vec![0; request.buffer_len()];
-        request.serialize(&mut bytes);
-        let mut socket = Socket::new(NETLINK_ROUTE).unwrap();
-        socket.bind_auto().unwrap();
-        socket.connect(&SocketAddr::new(0, 0)).unwrap();
-        socket.send(&bytes, 0).unwrap();
-        let (answer, _) = socket.recv_from_full().unwrap();
-        let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).unwrap();
-        let NetlinkPayload::Error(error) = answer.payload else { panic!("{answer:?}") };
-        assert!(error.code.is_none(), "{error:?}");
+        Rtnetlink::open().unwrap().order(message(address), NLM_F_CREATE).unwrap();
     }
 }

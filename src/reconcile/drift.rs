@@ -12,6 +12,25 @@ use kube_verdict_nftables::kernel::Author;
 use super::Repair;
 use super::reconciler::VERIFY_SHARE;
 
+/// What had to be mended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mended {
+    /// of nftables
+    pub(super) operations: usize,
+    /// of IPVS
+    pub(super) orders: usize,
+}
+
+impl Mended {
+    fn what(self) -> &'static str {
+        match (self.operations, self.orders) {
+            (_, 0) => "nftables tables (ip and ip6 kube-verdict)",
+            (0, _) => "virtual servers of IPVS",
+            _ => "nftables tables and virtual servers of IPVS",
+        }
+    }
+}
+
 /// The first pause between two repairs; it doubles up to the sync period.
 const PAUSE: Duration = Duration::from_millis(20);
 /// After so much time without a repair the next one is the first again; longer, if pauses are longer.
@@ -77,13 +96,14 @@ impl Drift {
     }
 
     /// A look took place, and found so much to mend.
-    pub(super) fn looked(&mut self, operations: usize, took: Duration, now: Instant) -> Option<Repair> {
+    pub(super) fn looked(&mut self, found: Mended, took: Duration, now: Instant) -> Option<Repair> {
         let pending = self.pending.take();
         if std::mem::take(&mut self.is_ours) && pending.is_none() {
             return None;
         }
-        let operations = operations + pending.as_ref().map_or(0, |pending| pending.mended);
-        if operations == 0 {
+        let mended = pending.as_ref().map_or(0, |pending| pending.mended);
+        let found = Mended { operations: found.operations + mended, ..found };
+        if found == Mended::default() {
             // Whoever changes what we do not compare, or changes it back, may do so often.
             self.rests_until = pending.map(|_| now + PAUSE.max(took * VERIFY_SHARE));
             return None;
@@ -97,27 +117,28 @@ impl Drift {
         self.rests_until = Some(now + pause.max(took * 2));
         let was_delayed = pending.as_ref().is_some_and(|pending| pending.due_at > pending.since);
         let waited = pending.as_ref().map_or(Duration::ZERO, |pending| now - pending.since);
-        say(pending.as_ref(), operations, waited + took, pause);
+        say(pending.as_ref(), found, waited + took, pause);
         Some(Repair { was_delayed })
     }
 }
 
 /// `took` is from the moment at which it was heard.
-fn say(pending: Option<&Pending>, operations: usize, took: Duration, pause: Duration) {
+fn say(pending: Option<&Pending>, found: Mended, took: Duration, pause: Duration) {
     let author = pending.and_then(|pending| pending.author.as_ref());
     let author = author.map_or("somebody".to_owned(), Author::to_string);
     let changes = pending.map_or(0, |pending| pending.changes).max(1);
     tracing::warn!(
-        operations,
+        operations = found.operations + found.orders,
         changes,
         milliseconds = took.as_millis() as u64,
-        "{author} changed our nftables tables; they are as they should be again"
+        "{author} changed our {}; they are as they should be again",
+        found.what()
     );
     if pause >= FIGHT {
         tracing::error!(
-            "{author} changes our nftables tables again and again: the next repair waits {pause:?}. The tables \
-             ip and ip6 kube-verdict are this program's alone; stop the other, or `kube-verdict cleanup` and \
-             stop this one"
+            "{author} changes our {} again and again: the next repair waits {pause:?}. They are this program's \
+             alone; stop the other, or `kube-verdict cleanup` and stop this one",
+            found.what()
         );
     }
 }
@@ -127,6 +148,10 @@ mod tests {
     use super::*;
 
     const SYNC_PERIOD: Duration = Duration::from_secs(30);
+
+    fn operations(operations: usize) -> Mended {
+        Mended { operations, orders: 0 }
+    }
 
     fn change() -> Heard {
         let author = Some(Author { name: "nft".into(), pid: 7 });
@@ -141,7 +166,7 @@ mod tests {
             let due_at = drift.due_at().unwrap();
             pauses.push(due_at - now);
             now = due_at;
-            let repair = drift.looked(3, Duration::from_micros(100), now).unwrap();
+            let repair = drift.looked(operations(3), Duration::from_micros(100), now).unwrap();
             assert_eq!(repair.was_delayed, pauses.last() != Some(&Duration::ZERO));
         }
         (pauses, now)
@@ -166,7 +191,7 @@ mod tests {
         let now = Instant::now();
         let mut drift = Drift::new(SYNC_PERIOD);
         drift.hear(change(), now);
-        assert_eq!(drift.looked(0, Duration::from_millis(300), now), None);
+        assert_eq!(drift.looked(operations(0), Duration::from_millis(300), now), None);
         drift.hear(Heard { has_gaps: true, ..Heard::default() }, now);
         assert_eq!(drift.due_at(), Some(now + Duration::from_secs(15)));
     }
@@ -176,10 +201,10 @@ mod tests {
         let now = Instant::now();
         let mut drift = Drift::new(SYNC_PERIOD);
         drift.mended(9);
-        assert_eq!(drift.looked(0, Duration::ZERO, now), None);
+        assert_eq!(drift.looked(operations(0), Duration::ZERO, now), None);
         drift.hear(change(), now);
         drift.mended(9);
         let due_at = drift.due_at().unwrap();
-        assert!(drift.looked(0, Duration::ZERO, due_at).is_some());
+        assert!(drift.looked(operations(0), Duration::ZERO, due_at).is_some());
     }
 }

@@ -12,11 +12,13 @@
 //!
 //! [`Reconciler`] is that without clocks and channels; [`run`] drives it.
 
+mod backend;
 mod drift;
 mod reconciler;
 mod run;
 mod witness;
 
+pub use backend::{Backend, Error, Outcome, Refused, Report, Servers};
 pub use reconciler::Reconciler;
 pub use run::{Alarm, Ended, Input, News, Pace, run};
 pub use witness::{Repair, Scope, Synced, Witness};

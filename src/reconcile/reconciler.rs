@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use kube_verdict_nftables::{Error, Kernel, Nftables, Report};
-use kube_verdict_table::{PerFamily, ServiceTable, Update};
+use kube_verdict_table::{ServiceTable, Update};
 
-use super::drift::Drift;
-use super::{Input, Repair, Scope, Synced, Witness};
+use super::drift::{Drift, Mended};
+use super::{Backend, Error, Input, Outcome, Repair, Report, Scope, Synced, Witness};
 
 /// First time between two tries after a failure; it doubles up to the sync period.
 const RETRY: Duration = Duration::from_secs(1);
@@ -19,9 +18,9 @@ const GARBAGE: Duration = Duration::from_secs(5);
 pub(super) const VERIFY_SHARE: u32 = 50;
 
 /// A table, the backend that follows it, and who is told of it.
-pub struct Reconciler<K, W = ()> {
+pub struct Reconciler<B, W = ()> {
     table: ServiceTable,
-    backend: Nftables<K>,
+    backend: B,
     witness: W,
     /// the longest time between two looks at whether somebody else changed the ruleset
     sync_period: Duration,
@@ -38,15 +37,9 @@ struct Failure {
     errors: Vec<Error>,
 }
 
-impl<K: Kernel, W: Witness> Reconciler<K, W> {
+impl<B: Backend, W: Witness> Reconciler<B, W> {
     /// With a table that has seen no objects yet; nothing is written.
-    pub fn new(
-        table: ServiceTable,
-        backend: Nftables<K>,
-        witness: W,
-        sync_period: Duration,
-        now: Instant,
-    ) -> Self {
+    pub fn new(table: ServiceTable, backend: B, witness: W, sync_period: Duration, now: Instant) -> Self {
         let verify_at = now + sync_period;
         let drift = Drift::new(sync_period);
         Reconciler { table, backend, witness, sync_period, verify_at, garbage_at: None, drift, failure: None }
@@ -75,7 +68,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
     }
 
     /// The backend.
-    pub fn backend_mut(&mut self) -> &mut Nftables<K> {
+    pub fn backend_mut(&mut self) -> &mut B {
         &mut self.backend
     }
 
@@ -151,7 +144,8 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         let retry = self.failure.as_ref().map(|failure| failure.retry_at);
         // While something fails everything is compared anyway.
         let drift = self.drift.due_at().filter(|_| retry.is_none());
-        let others = [retry, drift, self.garbage_at, self.backend.next_retry()];
+        let tend = self.backend.next_tend().filter(|_| retry.is_none());
+        let others = [retry, drift, self.garbage_at, tend];
         others.into_iter().flatten().fold(self.verify_at, Instant::min)
     }
 
@@ -163,8 +157,13 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
             tracing::debug!(operations = report.operations, "removed chains that nothing uses");
         }
         let retry = self.failure.as_ref().is_some_and(|failure| failure.retry_at <= now);
-        if retry || self.backend.next_retry().is_some_and(|at| at <= now) {
+        if retry {
             return self.sync(now);
+        }
+        if self.failure.is_none() && self.backend.next_tend().is_some_and(|at| at <= now) {
+            let start = Instant::now();
+            let (scope, result) = self.backend.tend(&self.table, now);
+            return self.settle(result, (scope, None), None, start, now);
         }
         if self.verify_at <= now || self.drift.is_due(now) { self.look(now) } else { None }
     }
@@ -176,7 +175,11 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         let took = start.elapsed();
         self.verify_at = now + self.sync_period.max(took * VERIFY_SHARE);
         let found = result.as_ref().and_then(|result| result.as_ref().ok());
-        let repair = self.drift.looked(found.map_or(0, |report| report.operations), took, now);
+        let mended = found.map_or(Mended::default(), |report| Mended {
+            operations: report.operations,
+            orders: report.orders,
+        });
+        let repair = self.drift.looked(mended, took, now);
         // What was mended was a batch, and those make deaf.
         self.drift.hear(self.backend.listen(), now);
         self.settle(result?, (Scope::Everything, repair), None, start, now)
@@ -196,7 +199,11 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
             update,
             took,
             outcome,
-            figures: PerFamily::from_fn(|family| self.backend.figures(family)),
+            figures: self.backend.figures(),
+            servers: match scope {
+                Scope::Everything | Scope::Upkeep => self.backend.servers(),
+                Scope::Change | Scope::Nothing => None,
+            },
             quarantined: self.backend.quarantined(),
             repair,
         });
@@ -205,7 +212,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
     /// Says what happened, once, and decides when to try again.
     fn settle(
         &mut self,
-        result: Result<Report, Vec<Error>>,
+        result: Outcome,
         about: (Scope, Option<Repair>),
         update: Option<&Update>,
         start: Instant,
@@ -215,6 +222,7 @@ impl<K: Kernel, W: Witness> Reconciler<K, W> {
         match result {
             Ok(report) => {
                 report.refused.iter().for_each(|refused| tracing::error!("{refused}"));
+                report.replaced.iter().for_each(|replaced| tracing::warn!("{replaced}"));
                 if self.failure.take().is_some() {
                     tracing::info!("the kernel takes our rules again");
                 }

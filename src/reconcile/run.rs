@@ -3,12 +3,11 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use kube_verdict_nftables::Kernel;
 use kube_verdict_table::NodeState;
 use kube_verdict_table::objects::ObjectEvent;
 use tokio::time::{sleep, sleep_until};
 
-use super::{Reconciler, Witness};
+use super::{Backend, Reconciler, Witness};
 
 /// What happened since the last time.
 #[derive(Clone, Debug, Default)]
@@ -58,8 +57,8 @@ pub enum Ended {
 }
 
 /// Follows the news until they end or `stop` is done. The rules stay.
-pub async fn run<K: Kernel, W: Witness>(
-    reconciler: &mut Reconciler<K, W>,
+pub async fn run<B: Backend, W: Witness>(
+    reconciler: &mut Reconciler<B, W>,
     news: &mut impl News,
     alarm: &mut impl Alarm,
     pace: Pace,
@@ -90,7 +89,7 @@ pub async fn run<K: Kernel, W: Witness>(
     }
 }
 
-fn change<K: Kernel, W: Witness>(reconciler: &mut Reconciler<K, W>, input: Input) {
+fn change<B: Backend, W: Witness>(reconciler: &mut Reconciler<B, W>, input: Input) {
     let start = Instant::now();
     let objects = input.events.len();
     if let Some(report) = reconciler.take_in(input, start) {

@@ -8,7 +8,7 @@ use kube_verdict_nftables::kernel::memory::MemoryKernel;
 use kube_verdict_nftables::layout::Element;
 use kube_verdict_nftables::{Nftables, Options};
 use kube_verdict_table::objects::{Kind, Object, ObjectEvent, ObjectKey};
-use kube_verdict_table::{Family, NodeState, PerFamily, ServiceTable, Settings};
+use kube_verdict_table::{Balancer, Family, NodeState, PerFamily, ServiceTable, Settings};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -41,19 +41,20 @@ fn slice(n: u8, endpoint: u8) -> ObjectEvent {
     }))
 }
 
-fn reconciler(now: Instant) -> Reconciler<MemoryKernel> {
+fn reconciler(now: Instant) -> Reconciler<Nftables<MemoryKernel>> {
     reconciler_with((), now)
 }
 
-fn reconciler_with<W: Witness>(witness: W, now: Instant) -> Reconciler<MemoryKernel, W> {
+fn reconciler_with<W: Witness>(witness: W, now: Instant) -> Reconciler<Nftables<MemoryKernel>, W> {
     let settings = Settings {
         node_name: "node".into(),
         detector: PerFamily::default(),
         masquerade_all: false,
         allow_external_ips: true,
+        balancer: Balancer::Random,
     };
     let table = ServiceTable::new(settings, NodeState::default());
-    let backend = Nftables::new(MemoryKernel::new(), Options { masquerade_mark: 0x4000 });
+    let backend = Nftables::new(MemoryKernel::new(), Options::slots(0x4000));
     Reconciler::new(table, backend, witness, SYNC_PERIOD, now)
 }
 
@@ -61,7 +62,7 @@ fn news(events: impl IntoIterator<Item = ObjectEvent>) -> Input {
     Input { events: events.into_iter().collect(), ..Input::default() }
 }
 
-fn backends(reconciler: &mut Reconciler<MemoryKernel>) -> Vec<String> {
+fn backends(reconciler: &mut Reconciler<Nftables<MemoryKernel>>) -> Vec<String> {
     let state = reconciler.backend_mut().kernel_mut().contents(Family::V4);
     let elements = state.map_or(vec![], |state| state.elements);
     let of_slot = |element: Element| match element {
@@ -135,7 +136,7 @@ fn unused_chains_go_a_while_after_the_change() {
     let now = Instant::now();
     let mut ours = reconciler(now);
     ours.take_in(news([service(1), slice(1, 1)]), now).unwrap();
-    let chains = |ours: &mut Reconciler<MemoryKernel>| {
+    let chains = |ours: &mut Reconciler<Nftables<MemoryKernel>>| {
         let state = ours.backend_mut().kernel_mut().contents(Family::V4).unwrap();
         state.chains.contains_key("pick-1")
     };
@@ -218,7 +219,7 @@ fn a_witness_hears_of_every_update_even_while_the_kernel_refuses() {
 }
 
 /// One that hears what others do, and is in sync.
-fn listening(now: Instant) -> Reconciler<MemoryKernel, Repairs> {
+fn listening(now: Instant) -> Reconciler<Nftables<MemoryKernel>, Repairs> {
     let mut ours = reconciler_with(Repairs::default(), now);
     ours.backend_mut().kernel_mut().hears = Some(true);
     ours.start(news([service(1), slice(1, 1)]), now).unwrap();
@@ -242,11 +243,11 @@ impl Witness for Repairs {
     }
 }
 
-fn counts(ours: &Reconciler<MemoryKernel, Repairs>) -> (usize, usize, usize) {
+fn counts(ours: &Reconciler<Nftables<MemoryKernel>, Repairs>) -> (usize, usize, usize) {
     ours.witness().0.get()
 }
 
-fn endpoints_of(ours: &mut Reconciler<MemoryKernel, Repairs>) -> usize {
+fn endpoints_of(ours: &mut Reconciler<Nftables<MemoryKernel>, Repairs>) -> usize {
     let state = ours.backend_mut().kernel_mut().contents(Family::V4);
     let elements = state.map_or(vec![], |state| state.elements);
     elements.iter().filter(|element| matches!(element, Element::Slot(..))).count()
@@ -292,7 +293,7 @@ fn what_others_change_elsewhere_is_never_compared() {
 fn what_was_missed_while_we_wrote_is_looked_for_once() {
     let now = Instant::now();
     let mut ours = listening(now);
-    let deafly = |ours: &mut Reconciler<MemoryKernel, Repairs>, change: fn(&mut MemoryKernel)| {
+    let deafly = |ours: &mut Reconciler<Nftables<MemoryKernel>, Repairs>, change: fn(&mut MemoryKernel)| {
         let kernel = ours.backend_mut().kernel_mut();
         kernel.hears = Some(false);
         change(kernel);

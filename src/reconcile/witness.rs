@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use kube_verdict_nftables::{Error, Figures, Report};
+use kube_verdict_nftables::Figures;
 use kube_verdict_table::{PerFamily, ServiceTable, Update};
 
-use super::Input;
+use super::{Error, Input, Report, Servers};
 
 /// Is told what the loop does, between two batches. It must not wait for anything: what takes time goes
 /// elsewhere.
@@ -45,6 +45,8 @@ pub enum Scope {
     Everything,
     /// what changed in the table
     Change,
+    /// nothing of the table: what waited for its time was done, such as the removal of servers without connections
+    Upkeep,
     /// nothing: the news change nothing that is programmed, and what failed before has failed as before
     Nothing,
 }
@@ -65,6 +67,8 @@ pub struct Synced<'a> {
     pub outcome: Result<&'a Report, &'a [Error]>,
     /// what the backend says of each family after it
     pub figures: PerFamily<Figures<'a>>,
+    /// what there is of virtual servers, where IPVS balances. Not of every sync: it takes time to count them
+    pub servers: Option<Servers>,
     /// frontends and elements that the kernel refuses at present
     pub quarantined: usize,
     /// somebody else had changed our tables, and they are mended

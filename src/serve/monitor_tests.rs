@@ -1,10 +1,12 @@
 //! The monitor on synthetic syncs.
 
+use kube_verdict_nftables::Figures;
 use kube_verdict_nftables::kernel::CommitError;
-use kube_verdict_nftables::{Error, Figures, Report};
 use kube_verdict_table::ServiceTable;
 use kube_verdict_table::objects::Object;
 use serde_json::{Value, json};
+
+use crate::reconcile::{Error, Report};
 
 use super::*;
 use crate::config;
@@ -35,7 +37,10 @@ impl Loop {
         let update = self.table.update(input.events);
         let errors: Vec<Error> = failed
             .iter()
-            .map(|family| Error::Commit { family: *family, error: CommitError::Stale, hint: "" })
+            .map(|family| {
+                kube_verdict_nftables::Error::Commit { family: *family, error: CommitError::Stale, hint: "" }
+                    .into()
+            })
             .collect();
         let report = Report { batches: 1, operations: 3, elements: 2, ..Report::default() };
         let took = Some(Duration::from_micros(20));
@@ -47,6 +52,7 @@ impl Loop {
             outcome: if errors.is_empty() { Ok(&report) } else { Err(&errors) },
             figures: PerFamily::from_fn(|_| Figures { took, ..Figures::default() }),
             quarantined: 0,
+            servers: None,
             repair: None,
         });
     }
@@ -167,6 +173,7 @@ fn what_a_change_costs() {
             outcome: Ok(&report),
             figures: PerFamily::from_fn(|_| Figures { took, ..Figures::default() }),
             quarantined: 0,
+            servers: None,
             repair: None,
         });
         spent += start.elapsed();

@@ -207,6 +207,7 @@ impl<'a> InFamily<'a> {
             kind,
             sources: self.sources.clone().filter(|_| kind == FrontendKind::LoadBalancer),
             affinity: self.service.affinity,
+            scheduler: self.service.scheduler(),
             masquerade,
             route,
         }

@@ -242,6 +242,9 @@ pub struct Fate {
     pub sources: Option<Arc<[Cidr]>>,
     /// session affinity
     pub affinity: Option<Affinity>,
+    /// the scheduler of IPVS that the Service asks for ([`crate::parse_scheduler`]); None: the configuration's. Its
+    /// frontends share the text.
+    pub scheduler: Option<Arc<str>>,
     /// masquerading of [`Route::Everyone`]; [`Route::ByOrigin`] says its own
     pub masquerade: Masquerade,
     /// where it goes
@@ -251,13 +254,20 @@ pub struct Fate {
 impl Fate {
     /// The selections that its connections are spread over: none, one, or (by origin) two.
     pub fn selections(&self) -> impl Iterator<Item = &Selection> {
+        self.scoped_selections().map(|(_, selection)| selection)
+    }
+
+    /// The same, and of each whether it is only for sources from outside, under externalTrafficPolicy Local.
+    pub fn scoped_selections(&self) -> impl Iterator<Item = (bool, &Selection)> {
         let (first, second) = match &self.route {
             Route::Everyone(target) => (target, None),
             Route::ByOrigin { inside, outside } => (inside, Some(outside)),
         };
-        [Some(first), second].into_iter().flatten().filter_map(|target| match target {
-            Target::Backends(selection) => Some(selection),
-            Target::Reject | Target::Drop => None,
-        })
+        [Some((false, first)), second.map(|target| (true, target))].into_iter().flatten().filter_map(
+            |(is_outside, target)| match target {
+                Target::Backends(selection) => Some((is_outside, selection)),
+                Target::Reject | Target::Drop => None,
+            },
+        )
     }
 }

@@ -78,16 +78,19 @@ impl ServiceTable {
         let flows = ports.map(|((service, family), frontends)| Flows {
             service: Arc::clone(service),
             frontends,
-            serving: self.serving(service, family),
+            serving: self.serving(service, Protocol::Udp, family),
         });
         flows.collect()
     }
 
-    fn serving(&self, port: &ServicePortName, family: Family) -> Arc<[Backend]> {
+    /// The endpoints of a service port at which an established flow or connection may stay, sorted: those that
+    /// are serving, or ready. Empty when no slice has any for it. Asked for each time; the cost is that of the
+    /// Service's slices.
+    pub fn serving(&self, port: &ServicePortName, protocol: Protocol, family: Family) -> Arc<[Backend]> {
         let name = Name { namespace: port.namespace.clone(), name: port.name.clone() };
         let no_slices = Slices::default();
         let slices = self.record(&name).map_or(&no_slices, |record| &record.slices);
-        serving(&merge(slices, family, &port.port, Protocol::Udp)).collect()
+        serving(&merge(slices, family, &port.port, protocol)).collect()
     }
 }
 

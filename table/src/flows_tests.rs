@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::Flows;
 use crate::objects::{Kind, Object, ObjectEvent, ObjectKey};
 use crate::table::ServiceTable;
 use crate::testing::{applied, node, object, service, settings, slice};
+use crate::{Family, Flows, Protocol, ServicePortName};
 
 fn dns() -> Object {
     dns_of(json!({}))
@@ -134,4 +134,18 @@ fn tcp_never() {
     let mut table = table([service("web", json!({})), slice("web-1", "web", &["10.0.0.1"])]);
     assert_eq!(table.udp_flows(), []);
     assert_eq!(table.update(applied([slice("web-1", "web", &["10.0.0.2"])])).flows, []);
+}
+
+#[test]
+fn whoever_asks_hears_where_connections_of_a_port_may_stay() {
+    let table = table([dns(), ends(&["10.0.0.3 unready", "10.0.0.1", "10.0.0.2 unready notserving"])]);
+    let serving = |name: &str, protocol: Protocol, family: Family| -> Vec<String> {
+        let port = ServicePortName { namespace: "default".into(), name: "dns".into(), port: name.into() };
+        table.serving(&port, protocol, family).iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(serving("dns", Protocol::Udp, Family::V4), ["10.0.0.1:5353", "10.0.0.3:5353"]);
+    assert_eq!(serving("dns-tcp", Protocol::Tcp, Family::V4), ["10.0.0.1:5354", "10.0.0.3:5354"]);
+    assert_eq!(serving("dns", Protocol::Udp, Family::V6), [""; 0]);
+    assert_eq!(serving("dns", Protocol::Tcp, Family::V4), [""; 0]);
+    assert_eq!(serving("other", Protocol::Udp, Family::V4), [""; 0]);
 }

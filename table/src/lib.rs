@@ -26,6 +26,7 @@ pub mod net;
 pub mod node;
 mod node_ports;
 pub mod objects;
+mod scheduler;
 mod select;
 mod service;
 mod slice;
@@ -44,6 +45,7 @@ pub use fate::{
 pub use flows::Flows;
 pub use health::{HealthCheck, HealthCheckChange};
 pub use net::{Cidr, Family, PerFamily, Protocol};
-pub use node::{LocalDetector, NodePortAddresses, NodePortEntry, NodeState, Settings};
+pub use node::{Balancer, LocalDetector, NodePortAddresses, NodePortEntry, NodeState, Settings};
+pub use scheduler::{SCHEDULER_ANNOTATION, parse_scheduler};
 pub use table::ServiceTable;
 pub use totals::{NoLocalEndpoints, Totals};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::net::{Cidr, Family, PerFamily};
 pub use crate::node_ports::{NodePortAddresses, NodePortEntry};
@@ -17,6 +18,19 @@ pub enum LocalDetector {
     InterfacePrefix(String),
 }
 
+/// Who chooses among the backends of a new connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Balancer {
+    /// chance, uniformly
+    #[default]
+    Random,
+    /// IPVS
+    Ipvs {
+        /// by what, unless the Service says ([`crate::Fate::scheduler`]): see [`crate::parse_scheduler`]
+        scheduler: Arc<str>,
+    },
+}
+
 /// Configuration that changes flows. Fixed for the life of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -28,6 +42,8 @@ pub struct Settings {
     pub masquerade_all: bool,
     /// feature gate `AllowServiceExternalIPs` (reference §18)
     pub allow_external_ips: bool,
+    /// who chooses among backends; only `explain` uses it, no fate depends on it
+    pub balancer: Balancer,
 }
 
 /// What is known of the node now; it may change while the process lives.

@@ -10,6 +10,7 @@ use crate::objects::{
     self, ClusterIp, DEFAULT_AFFINITY_TIMEOUT_SECONDS, IpMode, Leaf, Number, ServiceSpec, ServiceType,
     SessionAffinity,
 };
+use crate::scheduler::parse_scheduler;
 
 /// A Service that is there for proxies.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) struct Service {
     pub(crate) external_policy: Policy,
     pub(crate) internal_policy: Policy,
     pub(crate) affinity: Option<Affinity>,
+    /// IPVS's; invalid: what is wrong with the text
+    pub(crate) scheduler: Option<Leaf<Arc<str>>>,
     pub(crate) health: HealthCheck,
 }
 
@@ -69,12 +72,21 @@ impl Service {
             external_policy,
             internal_policy: policy(spec.internal_traffic_policy.as_ref()),
             affinity: affinity(spec),
+            scheduler: annotated_scheduler(service),
             health: match (service_type, external_policy, health_port) {
                 (Some(ServiceType::LoadBalancer), Policy::Local, Some(port)) => HealthCheck::On(port),
                 (Some(ServiceType::LoadBalancer), Policy::Local, None) => HealthCheck::NoPort,
                 _ => HealthCheck::NotNeeded,
             },
         })
+    }
+
+    /// The scheduler of IPVS that it asks for and that could be one.
+    pub(crate) fn scheduler(&self) -> Option<Arc<str>> {
+        match self.scheduler.as_ref()? {
+            Leaf::Valid(scheduler) => Some(Arc::clone(scheduler)),
+            Leaf::Invalid(_) => None,
+        }
     }
 }
 
@@ -132,4 +144,11 @@ fn affinity(spec: &ServiceSpec) -> Option<Affinity> {
     let timeout = spec.session_affinity_config.client_ip.timeout_seconds.as_ref().and_then(Leaf::get);
     let timeout = timeout.and_then(|t| u32::try_from(t).ok()).filter(|t| *t > 0);
     Some(Affinity { timeout_seconds: timeout.unwrap_or(DEFAULT_AFFINITY_TIMEOUT_SECONDS) })
+}
+
+/// What is wrong is kept in the place of what was written, so that a new mistake is a change, too.
+fn annotated_scheduler(service: &objects::Service) -> Option<Leaf<Arc<str>>> {
+    let text = service.metadata.annotations.ipvs_scheduler.as_ref()?;
+    parse_scheduler(&text.0)
+        .map_or_else(|wrong| Some(Leaf::Invalid(wrong.into())), |named| named.map(Leaf::Valid))
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::node::{NodeState, Settings};
-use crate::objects::{Kind, Object, ObjectEvent};
+use crate::node::{Balancer, NodeState, Settings};
+use crate::objects::{Kind, Object, ObjectEvent, SchedulerText};
 
 /// Decodes and defaults a document with its `kind`.
 pub(crate) fn object(document: Value) -> Object {
@@ -22,6 +22,14 @@ pub(crate) fn service(name: &str, mut spec: Value) -> Object {
     }
     let document = json!({"kind": "Service", "metadata": {"name": name}, "spec": whole, "status": status});
     object(document)
+}
+
+/// The same object with an annotation.
+pub(crate) fn scheduled(mut service: Object, text: &str) -> Object {
+    if let Object::Service(service) = &mut service {
+        service.metadata.annotations.ipvs_scheduler = Some(Box::new(SchedulerText(text.into())));
+    }
+    service
 }
 
 /// A slice `name` of Service `owner` for an unnamed port 8080/TCP. Endpoints are `10.0.0.1 node=n1 unready
@@ -67,6 +75,7 @@ pub(crate) fn settings() -> Settings {
         detector: Default::default(),
         masquerade_all: false,
         allow_external_ips: true,
+        balancer: Balancer::Random,
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use kube_verdict_table::objects::{Kind, Object, ObjectEvent, ObjectKey};
-use kube_verdict_table::{NodeState, ServiceTable, Settings, Update, Walked};
+use kube_verdict_table::{Balancer, NodeState, ServiceTable, Settings, Update, Walked};
 use serde_json::json;
 
 const SERVICES: usize = 30_000;
@@ -50,6 +50,7 @@ fn an_event_on_one_of_30_000_services_touches_no_other() {
         detector: Default::default(),
         masquerade_all: false,
         allow_external_ips: true,
+        balancer: Balancer::Random,
     };
     let mut table = ServiceTable::new(settings, NodeState::default());
     let all = table.update((0..SERVICES).flat_map(|i| [service(i), slice(i, 0)]));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use kube_verdict_ipvs::{Director, Marks, Netlink, Report, Scheduler, Server};
+use kube_verdict_ipvs::{Director, Marks, Netlink, Report, Scheduler, Server, Want, Wanted};
 use kube_verdict_table::{Backend, Family, Protocol, ServicePortName};
 
 use crate::codec::{alone, ipvsadm};
@@ -65,6 +65,12 @@ fn server(scheduler: Option<&str>, backends: &[(&str, u16)]) -> Server {
     }
 }
 
+/// What is wanted of marks; None: nothing any more.
+fn want(servers: impl IntoIterator<Item = (u32, Option<Server>)>, is_all: bool) -> Wanted {
+    let want = |server: Option<Server>| server.map_or(Want::Gone, Want::Server);
+    Wanted { servers: servers.into_iter().map(|(mark, server)| (mark, want(server))).collect(), is_all }
+}
+
 fn new() -> Director<Netlink> {
     let netlink = Netlink::open().unwrap_or_else(|error| panic!("{error}"));
     Director::new(netlink, Marks::DEFAULT, "rr".parse::<Scheduler>().expect("a scheduler"))
@@ -81,7 +87,7 @@ fn change(
     for family in Family::BOTH {
         let of_family = servers.iter().filter(|(of, ..)| *of == family);
         let of_family = of_family.map(|(_, number, server)| (mark(*number), server.clone()));
-        report.extend(director.raise(family, of_family, complete, now).expect("raising"));
+        report.extend(director.raise(family, &want(of_family, complete), now).expect("raising"));
         report.extend(director.lower(family, &|_, _| false, now).expect("lowering"));
     }
     report
@@ -268,7 +274,8 @@ pub fn many_virtual_servers() {
     alone(|_| {
         let (v4, now) = (Family::V4, Instant::now());
         let mut director = new();
-        let report = timed("programmed", || director.raise(v4, wanted.clone(), true, now).expect("raising"));
+        let report =
+            timed("programmed", || director.raise(v4, &want(wanted.clone(), true), now).expect("raising"));
         assert_eq!(report.orders as u32, servers * (1 + REAL));
         timed("looked through for what to lower", || {
             director.lower(v4, &|_, _| false, now).expect("lowering")
@@ -276,7 +283,8 @@ pub fn many_virtual_servers() {
         assert_eq!(ipvsadm("-Sn"), saved);
 
         let mut director = new();
-        let report = timed("read back", || director.raise(v4, wanted.clone(), true, now).expect("raising"));
+        let report =
+            timed("read back", || director.raise(v4, &want(wanted.clone(), true), now).expect("raising"));
         assert_eq!(report.orders, 0);
         director.lower(v4, &|_, _| false, now).expect("lowering");
 
@@ -286,7 +294,7 @@ pub fn many_virtual_servers() {
         };
         let changed: Vec<_> = wanted.iter().map(|(mark, server)| (*mark, less(server))).collect();
         let mut lose = |changed: Vec<_>| {
-            director.raise(v4, changed, false, now).expect("raising");
+            director.raise(v4, &want(changed, false), now).expect("raising");
             director.lower(v4, &|_, _| false, now).expect("lowering")
         };
         timed("a real server lowered", || lose(vec![changed[0].clone()]));

@@ -1,5 +1,6 @@
 //! What needs a kernel with IPVS, ipsets and dummy devices, in a virtual machine that has one: the codec of IPVS
-//! next to ipvsadm, the director of virtual servers, and the take-over from kube-proxy's IPVS mode.
+//! next to ipvsadm, the director of virtual servers, the take-over from kube-proxy's IPVS mode, and what brings
+//! packets to IPVS.
 //!
 //! The program runs twice. Started by cargo it has `scripts/vm/run.sh` boot a machine with itself and the daemon in
 //! it; in there it runs the tests, one after the other. `KUBE_VERDICT_VM_KERNEL` chooses the kernel (6.1; 5.10,
@@ -10,6 +11,7 @@ mod codec;
 mod director;
 mod node;
 mod run;
+mod steering;
 mod takeover;
 mod talk;
 
@@ -24,6 +26,9 @@ const KERNEL: &str = "6.1";
 const LIMIT: &str = "600";
 
 const TESTS: &[(&str, fn())] = &[
+    // The first: all others load IPVS.
+    ("steering::ipvs_is_there_or_missed", steering::ipvs_is_there_or_missed),
+    ("steering::marked_packets_come_in_whoever_asks_for_their_source", steering::marked_packets_come_in),
     ("codec::the_family_is_found_and_says_what_it_is", codec::the_family_is_found_and_says_what_it_is),
     ("codec::what_we_make_ipvsadm_lists", codec::what_we_make_ipvsadm_lists),
     ("codec::what_ipvsadm_makes_we_list", codec::what_ipvsadm_makes_we_list),

@@ -13,16 +13,16 @@
 //!
 //! Which packets get which mark, and how packets with a mark come to IPVS, is not here. Facts: reference §12.
 
+mod backend;
 mod director;
 pub mod kernel;
-mod marks;
 mod remove;
 mod scheduler;
-mod server;
 
+pub use backend::{Failed, Ipvs, Written};
 pub use director::{Director, Error, Figures, Refused, Replaced, Report, StillServes};
 pub use kernel::{Kernel, Netlink};
-pub use marks::{Marks, NoMarks};
+pub use kube_verdict_nftables::layout::{Marks, NoMarks};
+pub use kube_verdict_nftables::{Server, Want, Wanted};
 pub use remove::{Removed, remove};
 pub use scheduler::{NoScheduler, Scheduler};
-pub use server::Server;

@@ -36,7 +36,7 @@ fn raising_takes_nothing_away_and_lowering_does() {
     let mut stage = Stage::with(&[(1, tcp(&[1, 2])), (2, tcp(&[5]))]);
     stage.written();
     let changes = [(mark(1), Some(tcp(&[2, 3]))), (mark(2), None)];
-    stage.director.raise(V4, changes, false, stage.now).unwrap();
+    stage.director.raise(V4, &common::wanted(changes, false), stage.now).unwrap();
     assert_eq!(commands(&stage.written()), [Command::NewDestination]);
     assert_eq!(stage.weights(1), Some(vec![(1, 1), (2, 1), (3, 1)]));
     stage.pass(Duration::from_secs(60));
@@ -101,7 +101,7 @@ fn a_backend_of_udp_that_does_not_serve_any_more_goes_at_once() {
         }
     }
     let changes = [(mark(1), Some(udp(&[3]))), (mark(2), None)];
-    stage.director.raise(V4, changes, false, stage.now).unwrap();
+    stage.director.raise(V4, &common::wanted(changes, false), stage.now).unwrap();
     let still_serves = |server: &kube_verdict_ipvs::Server, there: &kube_verdict_table::Backend| {
         assert_eq!(server.protocol, Protocol::Udp);
         *there == backend(2)
@@ -153,7 +153,7 @@ fn virtual_servers_of_others_are_not_touched() {
     stage.tend();
     stage.director.verify(stage.now).unwrap();
     assert_eq!(*stage.kernel().contents(), before);
-    let error = stage.director.raise(V4, [(77, None)], false, stage.now).unwrap_err();
+    let error = stage.director.raise(V4, &common::wanted([(77, None)], false), stage.now).unwrap_err();
     assert!(matches!(error, Error::ForeignMark { mark: 77, marks: Marks::DEFAULT, .. }), "{error}");
 }
 
@@ -169,7 +169,7 @@ fn a_scheduler_that_the_kernel_lacks_is_replaced_and_told_once() {
         (5, asks("e", None)),
     ];
     let all = || wanted.iter().map(|(number, server)| (mark(*number), Some(server.clone())));
-    let report = stage.director.raise(V4, all(), true, stage.now).unwrap();
+    let report = stage.director.raise(V4, &common::wanted(all(), true), stage.now).unwrap();
     let told: Vec<String> = report.replaced.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
@@ -193,10 +193,10 @@ fn a_scheduler_that_the_kernel_lacks_is_replaced_and_told_once() {
     assert_eq!(stage.director.figures(V4).unwrap().schedulers_replaced, 3);
 
     // A full sync tries again, on one of them, and does not tell again.
-    let report = stage.director.raise(V4, all(), true, stage.now).unwrap();
+    let report = stage.director.raise(V4, &common::wanted(all(), true), stage.now).unwrap();
     assert_eq!((report.replaced, report.orders), (vec![], 0));
     stage.kernel().schedulers.insert("twos".into());
-    let report = stage.director.raise(V4, all(), true, stage.now).unwrap();
+    let report = stage.director.raise(V4, &common::wanted(all(), true), stage.now).unwrap();
     assert_eq!((report.replaced, report.orders), (vec![], 2));
     assert_eq!(used(&mut stage, 2), ("twos".to_owned(), 0));
     assert_eq!(stage.director.figures(V4).unwrap().schedulers_replaced, 1);
@@ -224,10 +224,10 @@ fn without_rr_or_without_ipvs_it_is_said_what_to_do() {
     let mut stage = Stage::new();
     stage.kernel().schedulers.clear();
     let wanted = || [(mark(1), Some(tcp(&[1])))];
-    let error = stage.director.raise(V4, wanted(), true, stage.now).unwrap_err().to_string();
+    let error = stage.director.raise(V4, &common::wanted(wanted(), true), stage.now).unwrap_err().to_string();
     assert!(error.contains("modprobe ip_vs_rr"), "{error}");
     stage.kernel().is_missing = true;
-    let error = stage.director.raise(V4, wanted(), true, stage.now).unwrap_err();
+    let error = stage.director.raise(V4, &common::wanted(wanted(), true), stage.now).unwrap_err();
     assert!(matches!(error, Error::Kernel { error: kernel::Error::Missing, .. }));
     let said = error.to_string();
     assert!(said.contains("modprobe ip_vs") && said.contains("mode: nftables"), "{said}");
@@ -254,7 +254,7 @@ fn what_the_kernel_refuses_stops_nothing_else() {
     let impossible = kube_verdict_table::Backend { ip: [224, 0, 0, 1].into(), port: 80 };
     odd.backends = odd.backends.iter().copied().chain([impossible]).collect();
     let wanted = [(mark(1), Some(odd)), (mark(2), Some(tcp(&[1]))), (mark(3), Some(tcp(&[3])))];
-    let report = stage.director.raise(V4, wanted, true, stage.now).unwrap();
+    let report = stage.director.raise(V4, &common::wanted(wanted, true), stage.now).unwrap();
     let mut said: Vec<String> = report.refused.iter().map(ToString::to_string).collect();
     said.sort();
     assert_eq!(
@@ -273,7 +273,7 @@ fn what_the_kernel_refuses_stops_nothing_else() {
     stage.director.lower(V4, &|_, _| false, stage.now).unwrap();
 
     // Nobody asks again before it is time; then what has become possible is done, and the rest waits longer.
-    stage.director.raise(V4, [(mark(3), Some(tcp(&[4])))], false, stage.now).unwrap();
+    stage.director.raise(V4, &common::wanted([(mark(3), Some(tcp(&[4])))], false), stage.now).unwrap();
     assert_eq!(stage.director.next_tend(), Some(stage.now + Duration::from_secs(1)));
     stage.kernel().refuse = None;
     stage.now += Duration::from_secs(1);
@@ -319,7 +319,7 @@ fn a_lost_answer_leads_to_reading_back() {
     let mut stage = Stage::with(&[(1, tcp(&[1]))]);
     stage.kernel().fault = Some(Box::new(|call| matches!(call, Call::Run(_)).then_some(1)));
     let change = [(mark(1), Some(tcp(&[2, 3, 4])))];
-    stage.director.raise(V4, change, false, stage.now).unwrap_err();
+    stage.director.raise(V4, &common::wanted(change, false), stage.now).unwrap_err();
     assert_eq!(stage.weights(1), Some(vec![(1, 1), (2, 1)]));
     stage.kernel().fault = None;
     stage.now = stage.director.next_tend().unwrap();

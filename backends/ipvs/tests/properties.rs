@@ -117,7 +117,7 @@ impl World {
         let marks = changes.into_iter().map(|(number, server)| (mark(number), server));
         let marks: BTreeMap<u32, Option<Server>> = marks.collect();
         let now = self.stage.now;
-        let raised = self.watch(|stage| stage.director.raise(V4, marks, complete, now).ok());
+        let raised = self.watch(|stage| stage.director.raise(V4, &common::wanted(marks, complete), now).ok());
         let Some(raised) = raised else { return };
         assert!(self.journal_is_without_taking(), "raising takes away");
         self.is_meddled &= raised.read_back.is_empty();

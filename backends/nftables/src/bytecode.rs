@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use kube_verdict_table::{Cidr, Family};
 
-use crate::layout::{Detect, Field, HASH_SEED, OURS, Rule, Set, Statement, loopback};
+use crate::layout::{Bits, Detect, Field, HASH_SEED, OURS, Rule, Set, Statement, loopback};
 
 /// `enum nft_payload_bases`
 pub const NETWORK_HEADER: u32 = 1;
@@ -16,17 +16,23 @@ pub const TRANSPORT_HEADER: u32 = 2;
 
 /// `enum nft_meta_keys`
 pub const META_PRIORITY: u32 = 2;
-const META_MARK: u32 = 3;
+/// `enum nft_meta_keys`
+pub const META_MARK: u32 = 3;
 const META_IIFNAME: u32 = 6;
 /// `enum nft_meta_keys`
 pub const META_L4PROTO: u32 = 16;
 
 const CT_STATE: u32 = 0;
+const CT_DIRECTION: u32 = 1;
+const CT_MARK: u32 = 3;
 const CT_STATUS: u32 = 2;
 const CT_PROTO_DST: u32 = 12;
 const CT_DST_IP: u32 = 20;
 const CT_DST_IP6: u32 = 22;
+/// `enum nft_ct_keys`
+pub const CT_ID: u32 = 23;
 const CT_ORIGINAL: u8 = 0;
+const CT_STATE_ESTABLISHED: u32 = 2;
 const CT_STATE_NEW: u32 = 8;
 const CT_STATUS_DNAT: u32 = 1 << 5;
 
@@ -41,11 +47,13 @@ const FIB_SADDR: u32 = 1;
 const FIB_DADDR: u32 = 2;
 const RTN_LOCAL: u32 = 2;
 
+const DYNSET_ADD: u32 = 0;
 const DYNSET_UPDATE: u32 = 1;
 const DYNSET_DELETE: u32 = 2;
 
 const NAT_RANGE_PROTO_RANDOM_FULLY: u32 = 1 << 4;
 const REJECT_ICMP_UNREACH: u32 = 0;
+const REJECT_TCP_RST: u32 = 1;
 const ICMP_PORT_UNREACH: u8 = 3;
 const ICMPV6_PORT_UNREACH: u8 = 4;
 
@@ -63,6 +71,8 @@ pub enum Compare {
 pub enum Jump {
     /// NF_DROP
     Drop,
+    /// NF_ACCEPT
+    Accept,
     /// NFT_JUMP
     Jump(String),
     /// NFT_GOTO
@@ -102,6 +112,8 @@ pub enum Expr {
     FibType { flags: u32, slot: u32 },
     /// load from the connection
     Ct { key: u32, direction: Option<u8>, slot: u32 },
+    /// store in the connection
+    CtSet { key: u32, slot: u32 },
     /// destination NAT
     Dnat { family: u32, address: u32, port: u32 },
     /// masquerade
@@ -153,6 +165,25 @@ impl Code {
                 self.compare(Compare::Equal, vec![protocol.number()]);
             }
             Statement::Marked(bit) => self.any_bit(Expr::Meta { key: META_MARK, slot: 0 }, *bit),
+            Statement::MarkIs { mask, value, holds } => {
+                let op = if *holds { Compare::Equal } else { Compare::NotEqual };
+                self.bits_are(Expr::Meta { key: META_MARK, slot: 0 }, *mask, *value, op);
+            }
+            Statement::AnyMark => {
+                self.load(Field::Mark, 0);
+                self.compare(Compare::NotEqual, vec![0; 4]);
+            }
+            Statement::ConnectionMarkIs { mask, value } => {
+                let load = Expr::Ct { key: CT_MARK, direction: None, slot: 0 };
+                self.bits_are(load, *mask, *value, Compare::Equal);
+            }
+            Statement::OriginalDirection => {
+                self.exprs.push(Expr::Ct { key: CT_DIRECTION, direction: None, slot: 0 });
+                self.compare(Compare::Equal, vec![CT_ORIGINAL]);
+            }
+            Statement::Established => {
+                self.any_bit(Expr::Ct { key: CT_STATE, direction: None, slot: 0 }, CT_STATE_ESTABLISHED)
+            }
             Statement::New => {
                 self.any_bit(Expr::Ct { key: CT_STATE, direction: None, slot: 0 }, CT_STATE_NEW)
             }
@@ -164,8 +195,35 @@ impl Code {
                 self.concat(key, 0);
                 self.exprs.push(Expr::Lookup { set: set.name().into(), slot: 0 });
             }
-            Statement::Mark(bit) => self.change_mark(!bit, *bit),
-            Statement::Unmark(bit) => self.change_mark(u32::MAX, *bit),
+            Statement::ChangeMark(bits) => self.change(
+                Expr::Meta { key: META_MARK, slot: 0 },
+                *bits,
+                Expr::MetaSet { key: META_MARK, slot: 0 },
+            ),
+            Statement::ChangeConnectionMark(bits) => self.change(
+                Expr::Ct { key: CT_MARK, direction: None, slot: 0 },
+                *bits,
+                Expr::CtSet { key: CT_MARK, slot: 0 },
+            ),
+            Statement::MarkBy(key, set) => {
+                self.map(key, *set);
+                self.exprs.push(Expr::MetaSet { key: META_MARK, slot: 0 });
+            }
+            Statement::ClearMark => {
+                self.exprs.push(Expr::Constant { slot: 0, data: vec![0; 4] });
+                self.exprs.push(Expr::MetaSet { key: META_MARK, slot: 0 });
+            }
+            Statement::SetAside { seconds } => {
+                self.load(Field::ConnectionId, 0);
+                self.load(Field::Mark, 4);
+                self.exprs.push(Expr::Dynset {
+                    operation: DYNSET_ADD,
+                    set: Set::OtherMarks.name().into(),
+                    key: 0,
+                    data: 4,
+                    timeout: u64::from(*seconds) * 1000,
+                });
+            }
             Statement::Number(key, set) => {
                 self.map(key, *set);
                 self.exprs.push(Expr::MetaSet { key: META_PRIORITY, slot: 0 });
@@ -195,6 +253,7 @@ impl Code {
             }
             Statement::Jump(chain) => self.verdict(Jump::Jump(chain.to_string())),
             Statement::Goto(chain) => self.verdict(Jump::Goto(chain.to_string())),
+            Statement::Accept => self.verdict(Jump::Accept),
             Statement::Drop => self.verdict(Jump::Drop),
             Statement::Reject => {
                 let code = match self.family {
@@ -203,6 +262,7 @@ impl Code {
                 };
                 self.exprs.push(Expr::Reject { kind: REJECT_ICMP_UNREACH, code });
             }
+            Statement::Reset => self.exprs.push(Expr::Reject { kind: REJECT_TCP_RST, code: 0 }),
         }
     }
 
@@ -220,14 +280,15 @@ impl Code {
         self.compare(Compare::NotEqual, vec![0; 4]);
     }
 
-    fn change_mark(&mut self, mask: u32, xor: u32) {
-        self.exprs.push(Expr::Meta { key: META_MARK, slot: 0 });
-        self.exprs.push(Expr::Bitwise {
-            slot: 0,
-            mask: mask.to_ne_bytes().into(),
-            xor: xor.to_ne_bytes().into(),
-        });
-        self.exprs.push(Expr::MetaSet { key: META_MARK, slot: 0 });
+    fn bits_are(&mut self, load: Expr, mask: u32, value: u32, op: Compare) {
+        self.exprs.push(load);
+        self.exprs.push(Expr::Bitwise { slot: 0, mask: mask.to_ne_bytes().into(), xor: vec![0; 4] });
+        self.compare(op, value.to_ne_bytes().into());
+    }
+
+    fn change(&mut self, load: Expr, bits: Bits, store: Expr) {
+        let (mask, xor) = (bits.keep.to_ne_bytes().into(), bits.set.to_ne_bytes().into());
+        self.exprs.extend([load, Expr::Bitwise { slot: 0, mask, xor }, store]);
     }
 
     fn fib(&mut self, flags: u32, op: Compare) {
@@ -307,6 +368,8 @@ impl Code {
             }
             Field::OriginalDport => Expr::Ct { key: CT_PROTO_DST, direction: Some(CT_ORIGINAL), slot },
             Field::Priority => Expr::Meta { key: META_PRIORITY, slot },
+            Field::Mark => Expr::Meta { key: META_MARK, slot },
+            Field::ConnectionId => Expr::Ct { key: CT_ID, direction: None, slot },
             Field::Random(modulus) => Expr::Numgen { kind: NUMGEN_RANDOM, modulus, slot },
             Field::First => Expr::Numgen { kind: NUMGEN_INCREMENTAL, modulus: 1, slot },
             Field::HashSaddr => return self.hash(&[Field::Saddr], slot, u32::MAX, 0),
@@ -360,6 +423,7 @@ pub fn requirement(expr: &Expr) -> &'static str {
         Expr::Hash { .. } => "hash expressions (CONFIG_NFT_HASH, Linux 4.9)",
         Expr::FibType { .. } => "fib look-ups (CONFIG_NFT_FIB_IPV4 and CONFIG_NFT_FIB_IPV6, Linux 4.10)",
         Expr::Ct { .. } => "connection tracking (CONFIG_NFT_CT, Linux 4.17 for original addresses)",
+        Expr::CtSet { .. } => "connection marks (CONFIG_NF_CONNTRACK_MARK, CONFIG_NFT_CT)",
         Expr::Dnat { .. } => "NAT (CONFIG_NFT_NAT, Linux 3.13)",
         Expr::Masquerade { .. } => "masquerading (CONFIG_NFT_MASQ, Linux 3.18)",
         Expr::Reject { .. } => "reject in prerouting (CONFIG_NFT_REJECT, Linux 5.9)",

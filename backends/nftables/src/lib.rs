@@ -24,8 +24,8 @@ mod state;
 mod text;
 mod wire;
 
-pub use backend::{Culprit, Error, Figures, Heard, Nftables, Options, Refused, Report};
+pub use backend::{Companion, Culprit, Error, Figures, Heard, Nftables, Options, Refused, Report};
 pub use kernel::Kernel;
 pub use netlink::{Ear, ForeignRule, ForeignTable, Netlink, Prepared, Removal};
 pub use render::render;
-pub use state::Held;
+pub use state::{Held, Server, Want, Wanted};

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use kube_verdict_table::{Backend, Family, Frontend, Protocol};
 
 use crate::layout::{
-    Chain, Context, Data, Declaration, Detect, Element, Field, HASH_SEED, OURS, Set, Statement, TABLE,
+    Bits, Chain, Context, Data, Declaration, Detect, Element, Field, HASH_SEED, OURS, Set, Statement, TABLE,
     Verdict, comment, loopback,
 };
 
@@ -118,6 +118,7 @@ impl Text {
             }
             Element::SourceRange(_, cidr) => write!(out, " . {cidr}"),
             Element::Slot(_, _, slot, backend) => write!(out, " . {slot} : {}", self.backend(backend)),
+            Element::Mark(_, _, mark) => write!(out, " : {mark:#010x}"),
             Element::AffinityId(_, number) => write!(out, " : {}", handle(*number)),
             Element::AffinityTimeout(number, seconds) => {
                 write!(out, "{} : goto {}", handle(*number), Chain::RememberFor(*seconds))
@@ -164,6 +165,8 @@ impl Text {
             Field::OriginalDaddr => format!("ct original {ip} daddr"),
             Field::OriginalDport => "ct original proto-dst".into(),
             Field::Priority => "meta priority".into(),
+            Field::Mark => "meta mark".into(),
+            Field::ConnectionId => "ct id".into(),
             Field::Random(slots) => format!("numgen random mod {slots}"),
             Field::First => "numgen inc mod 1".into(),
             Field::HashSaddr => {
@@ -197,12 +200,27 @@ impl Text {
             Statement::Destination(cidr) => format!("{ip} daddr {cidr}"),
             Statement::ProtocolIs(protocol) => format!("meta l4proto {}", Protocol::lower(*protocol)),
             Statement::Marked(bit) => format!("meta mark & {bit:#010x} != 0x00000000"),
+            Statement::MarkIs { mask, value, holds } => {
+                let op = if *holds { "==" } else { "!=" };
+                format!("meta mark & {mask:#010x} {op} {value:#010x}")
+            }
+            Statement::AnyMark => "meta mark != 0x00000000".into(),
+            Statement::ConnectionMarkIs { mask, value } => format!("ct mark & {mask:#010x} == {value:#010x}"),
+            Statement::OriginalDirection => "ct direction original".into(),
+            Statement::Established => "ct state established".into(),
             Statement::New => "ct state new".into(),
             Statement::Dnated => "ct status dnat".into(),
             Statement::Numbered => format!("meta priority & {} != none", handle(OURS)),
             Statement::In(key, set) => format!("{} @{}", self.concat(key), set.name()),
-            Statement::Mark(bit) => format!("meta mark set meta mark | {bit:#010x}"),
-            Statement::Unmark(bit) => format!("meta mark set meta mark ^ {bit:#010x}"),
+            Statement::ChangeMark(bits) => change("meta mark", *bits),
+            Statement::ChangeConnectionMark(bits) => change("ct mark", *bits),
+            Statement::MarkBy(key, set) => {
+                format!("meta mark set {} map @{}", self.concat(key), set.name())
+            }
+            Statement::ClearMark => "meta mark set 0x00000000".into(),
+            Statement::SetAside { seconds } => {
+                format!("add @other-marks {{ ct id timeout {seconds}s : meta mark }}")
+            }
             Statement::Number(key, set) => {
                 format!("meta priority set {} map @{}", self.concat(key), set.name())
             }
@@ -223,10 +241,26 @@ impl Text {
             Statement::Masquerade => "masquerade fully-random".into(),
             Statement::Jump(chain) => format!("jump {chain}"),
             Statement::Goto(chain) => format!("goto {chain}"),
+            Statement::Accept => "accept".into(),
             Statement::Drop => "drop".into(),
             Statement::Reject => "reject".into(),
+            Statement::Reset => "reject with tcp reset".into(),
         }
     }
+}
+
+/// A change of a mark as nft spells it: what is kept, turned over, set.
+fn change(mark: &str, Bits { keep, set }: Bits) -> String {
+    let (turned, added) = (set & keep, set & !keep);
+    let mut text = format!("{mark} set {mark}");
+    for (operator, bits, is_idle) in
+        [('&', keep | added, keep | added == u32::MAX), ('^', turned, turned == 0), ('|', added, added == 0)]
+    {
+        if !is_idle {
+            text.push_str(&format!(" {operator} {bits:#010x}"));
+        }
+    }
+    text
 }
 
 /// A packet priority as nft spells it: a traffic control handle.

@@ -34,9 +34,10 @@ fn type_number(field: Field, family: Family) -> u32 {
             Family::V6 => 8,
         },
         Field::Protocol => 12,
+        Field::Mark => 19,
         Field::Dport | Field::OriginalDport => 13,
         Field::Priority => 23,
-        Field::Random(_) | Field::First | Field::HashSaddr | Field::HashBackend => 4,
+        Field::Random(_) | Field::First | Field::HashSaddr | Field::HashBackend | Field::ConnectionId => 4,
     }
 }
 
@@ -65,6 +66,7 @@ pub fn data_fields(data: Data) -> &'static [Field] {
         Data::None | Data::Verdict => &[],
         Data::Backend => &[Field::Daddr, Field::Dport],
         Data::Number => &[Field::Priority],
+        Data::Mark => &[Field::Mark],
     }
 }
 
@@ -199,6 +201,7 @@ pub fn encode(element: &Element) -> Encoded {
             key.number(*slot);
             data.backend(backend);
         }
+        Element::Mark(_, _, mark) => data.number(*mark),
         Element::AffinityId(_, number) => data.number(*number),
         Element::AffinityTimeout(number, seconds) => {
             key.number(*number);
@@ -301,12 +304,13 @@ pub fn decode(
             Element::SourceRange(frontend, prefix(reader.address()?, end.address()?)?)
         }
         Set::Endpoints(space, scope) => slot(&mut reader, &mut data, space, scope)?,
+        Set::Marks(space, scope) => Element::Mark(reader.frontend(space)?, scope, data.number()?),
         Set::AffinityIds(space) => Element::AffinityId(reader.frontend(space)?, data.number()?),
         Set::AffinityTimeouts => match verdict? {
             Verdict::Goto(Chain::RememberFor(seconds)) => Element::AffinityTimeout(reader.number()?, seconds),
             _ => return None,
         },
-        Set::Affinity => return None,
+        Set::Affinity | Set::OtherMarks => return None,
         Set::Sticky(space, scope) => {
             Element::Sticky(reader.frontend(space)?, scope, reader.number()?, data.backend()?)
         }

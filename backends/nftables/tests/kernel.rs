@@ -10,15 +10,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use common::machine::{in_namespace, nft};
-use common::{OPTIONS, empty_table, service, service_cidr, slices};
+use common::{BESIDE_IPVS, OPTIONS, WITH_IPVS, empty_table, service, service_cidr, slices};
 use kube_verdict_nftables::batch::{Batch, Op};
 use kube_verdict_nftables::kernel::CommitError;
-use kube_verdict_nftables::layout::{Chain, Element, Entry, Space, Verdict};
-use kube_verdict_nftables::{Kernel, Netlink, Nftables, render};
+use kube_verdict_nftables::layout::{Chain, Element, Entry, Over, Space, Verdict};
+use kube_verdict_nftables::{Kernel, Netlink, Nftables, Options, render};
 use kube_verdict_table::{Family, Frontend, Protocol, ServiceTable};
 
+/// Everybody who may choose backends.
+const ALL: [Options; 3] = [OPTIONS, WITH_IPVS, BESIDE_IPVS];
+
 fn backend() -> Nftables<Netlink> {
-    Nftables::new(Netlink::open().unwrap(), OPTIONS)
+    backend_with(OPTIONS)
+}
+
+fn backend_with(options: Options) -> Nftables<Netlink> {
+    Nftables::new(Netlink::open().unwrap(), options)
 }
 
 /// Every combination of policies, affinity and source ranges, with no, one, two and five endpoints.
@@ -38,48 +45,73 @@ fn everything() -> ServiceTable {
 
 #[test]
 fn a_second_sync_writes_nothing() {
-    in_namespace(|| {
-        let table = everything();
-        let first = backend().sync(&table, Instant::now()).unwrap();
-        assert_eq!((first.batches, first.refused.len()), (2, 0));
-        assert!(first.elements > 1000, "{first:?}");
-        let second = backend().sync(&table, Instant::now()).unwrap();
-        assert_eq!(second.batches, 0, "{second:?}");
-    });
+    for options in ALL {
+        in_namespace(move || {
+            let table = everything();
+            let first = backend_with(options).sync(&table, Instant::now()).unwrap();
+            assert_eq!((first.batches, first.refused.len()), (2, 0));
+            assert!(first.elements > 1000, "{first:?}");
+            let second = backend_with(options).sync(&table, Instant::now()).unwrap();
+            assert_eq!(second.batches, 0, "{second:?}");
+        });
+    }
 }
 
 #[test]
 fn nft_lists_what_we_wrote_and_loads_it_back() {
-    in_namespace(|| {
-        let table = everything();
-        backend().sync(&table, Instant::now()).unwrap();
-        let listing = nft(&["list", "ruleset"], "");
-        nft(&["flush", "ruleset"], "");
-        nft(&["-f", "-"], &listing);
-        let reloaded = nft(&["list", "ruleset"], "");
-        let sorted = |text: &str| {
-            let mut words: Vec<String> =
-                text.replace(['{', '}'], " ").split([',', '\n']).map(|word| word.trim().to_owned()).collect();
-            words.sort_unstable();
-            words
-        };
-        assert_eq!(sorted(&listing), sorted(&reloaded));
-    });
+    for options in ALL {
+        in_namespace(move || {
+            let table = everything();
+            backend_with(options).sync(&table, Instant::now()).unwrap();
+            let listing = nft(&["list", "ruleset"], "");
+            nft(&["flush", "ruleset"], "");
+            nft(&["-f", "-"], &listing);
+            let reloaded = nft(&["list", "ruleset"], "");
+            let sorted = |text: &str| {
+                let mut words: Vec<String> = text
+                    .replace(['{', '}'], " ")
+                    .split([',', '\n'])
+                    .map(|word| word.trim().to_owned())
+                    .collect();
+                words.sort_unstable();
+                words
+            };
+            assert_eq!(sorted(&listing), sorted(&reloaded));
+        });
+    }
 }
 
 #[test]
 fn what_render_says_is_what_we_would_write() {
-    in_namespace(|| {
-        let table = everything();
-        nft(&["-f", "-"], &render(&table, OPTIONS));
-        let report = backend().sync(&table, Instant::now()).unwrap();
-        // Two kinds of chains get other bytecode from nft: check-source a meaningless byteorder expression
-        // (3 operations a family), and in IPv6 the four recall chains other registers for the client's hash.
-        assert_eq!(report.elements, 0, "{report:?}");
-        assert!(report.operations <= 2 * 3 + 4 * 6, "{report:?}");
-        // Loading it again replaces everything in one transaction.
-        nft(&["-f", "-"], &render(&table, OPTIONS));
-    });
+    for options in ALL {
+        in_namespace(move || {
+            let table = everything();
+            nft(&["-f", "-"], &render(&table, options));
+            let report = backend_with(options).sync(&table, Instant::now()).unwrap();
+            // Two kinds of chains get other bytecode from nft: check-source a meaningless byteorder expression
+            // (3 operations a family), and in IPv6 the four recall chains other registers for the client's hash.
+            assert_eq!(report.elements, 0, "{report:?}");
+            assert!(report.operations <= 2 * 3 + 4 * 6, "{report:?}");
+            // Loading it again replaces everything in one transaction.
+            nft(&["-f", "-"], &render(&table, options));
+        });
+    }
+}
+
+#[test]
+fn one_balancer_takes_over_from_another_in_one_batch_a_family() {
+    for (before, after) in [(OPTIONS, WITH_IPVS), (WITH_IPVS, BESIDE_IPVS), (BESIDE_IPVS, OPTIONS)] {
+        in_namespace(move || {
+            let table = everything();
+            backend_with(before).sync(&table, Instant::now()).unwrap();
+            let mut ours = backend_with(after);
+            let taken_over = ours.sync(&table, Instant::now()).unwrap();
+            // Sets and chains that are no longer used may follow in a second one.
+            assert!(taken_over.refused.is_empty() && taken_over.batches <= 4, "{taken_over:?}");
+            let fresh = backend_with(after).sync(&table, Instant::now()).unwrap();
+            assert_eq!(fresh.operations, 0, "{fresh:?}");
+        });
+    }
 }
 
 #[test]
@@ -92,7 +124,8 @@ fn the_kernel_says_which_of_many_elements_it_refuses() {
             let frontend = Frontend::Address { ip, protocol: Protocol::Tcp, port: n };
             Op::Add(Element::Frontend(frontend, Verdict::Goto(chain)))
         };
-        let absent = Chain::Spread { space: Space::Address, entry: Entry::Pick, sticky: false, slots: 77 };
+        let absent =
+            Chain::Spread { space: Space::Address, entry: Entry::Pick, sticky: false, over: Over::Slots(77) };
         let bad = [0u16, 150, 255, 256, 700];
         let ops = (0..1000)
             .map(|n| element(n, if bad.contains(&n) { absent } else { Chain::NoEndpoints }))
@@ -165,34 +198,36 @@ fn others_may_change_the_ruleset_while_we_read_and_write() {
 
 #[test]
 fn changes_leave_what_a_fresh_sync_would_write() {
-    in_namespace(|| {
-        let mut table = empty_table();
-        let mut ours = backend();
-        ours.sync(&table, Instant::now()).unwrap();
-        let mut random = 0x2545_f491_4f6c_dd1du64;
-        let mut next = move |below: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random % below
-        };
-        for step in 0..400 {
-            let n = 1 + next(12) as u16;
-            let update = match next(3) {
-                0 => table.update([service(n, next(32) as u32)]),
-                _ => {
-                    let mask = next(64);
-                    let endpoints: Vec<u8> = (1..=6u8).filter(|i| mask >> i & 1 == 1).collect();
-                    table.update(slices(n, &endpoints))
-                }
+    for options in [OPTIONS, WITH_IPVS] {
+        in_namespace(move || {
+            let mut table = empty_table();
+            let mut ours = backend_with(options);
+            ours.sync(&table, Instant::now()).unwrap();
+            let mut random = 0x2545_f491_4f6c_dd1du64;
+            let mut next = move |below: u64| {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                random % below
             };
-            let report = ours.apply(&table, &update.change, Instant::now()).unwrap();
-            assert!(report.refused.is_empty() && report.synced.is_empty(), "step {step}: {report:?}");
-            if step % 10 == 0 {
-                ours.collect_garbage();
-                let fresh = backend().sync(&table, Instant::now()).unwrap();
-                assert_eq!(fresh.operations, 0, "step {step}: {fresh:?}");
+            for step in 0..400 {
+                let n = 1 + next(12) as u16;
+                let update = match next(3) {
+                    0 => table.update([service(n, next(32) as u32)]),
+                    _ => {
+                        let mask = next(64);
+                        let endpoints: Vec<u8> = (1..=6u8).filter(|i| mask >> i & 1 == 1).collect();
+                        table.update(slices(n, &endpoints))
+                    }
+                };
+                let report = ours.apply(&table, &update.change, Instant::now()).unwrap();
+                assert!(report.refused.is_empty() && report.synced.is_empty(), "step {step}: {report:?}");
+                if step % 10 == 0 {
+                    ours.collect_garbage();
+                    let fresh = backend_with(options).sync(&table, Instant::now()).unwrap();
+                    assert_eq!(fresh.operations, 0, "step {step}: {fresh:?}");
+                }
             }
-        }
-    });
+        });
+    }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::{OPTIONS, empty_table, service, service_cidr, slices};
 use kube_verdict_nftables::kernel::memory::MemoryKernel;
 use kube_verdict_nftables::kernel::{CommitError, TableState};
-use kube_verdict_nftables::layout::{Chain, Element, Entry, Scope, Set, Space, Verdict};
+use kube_verdict_nftables::layout::{Chain, Element, Entry, Over, Scope, Set, Space, Verdict};
 use kube_verdict_nftables::{Culprit, Error, Kernel, Nftables};
 use kube_verdict_table::{Backend, Family, Frontend, Protocol, ServiceTable};
 use proptest::prelude::*;
@@ -358,7 +358,7 @@ proptest! {
                     }
                 }
                 Step::Intrude(n) => {
-                    let chain = Chain::Spread { space: Space::Address, entry: Entry::Pick, sticky: false, slots: 1 };
+                    let chain = Chain::Spread { space: Space::Address, entry: Entry::Pick, sticky: false, over: Over::Slots(1) };
                     let there = ours.kernel_mut().contents(Family::V4);
                     if there.is_some_and(|state| state.chains.contains_key(&chain.to_string())) {
                         ours.kernel_mut().intrude(Element::Frontend(cluster_ip(n), Verdict::Goto(chain)));

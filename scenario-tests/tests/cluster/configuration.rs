@@ -55,6 +55,14 @@ const ACCEPTED: &[&str] = &[
     "mode: nftables\niptables: {syncPeriod: -1s, minSyncPeriod: 5h}",
     "ipvs: {syncPeriod: -1s, excludeCIDRs: [nonsense], tcpTimeout: -1s}",
     "ipvs: {scheduler: wrr, excludeCIDRs: [10.0.0.0/8], strictARP: true, tcpFinTimeout: 1s, udpTimeout: 1s}",
+    "mode: ipvs",
+    "mode: ipvs\nipvs: {syncPeriod: 1m, minSyncPeriod: 2s, scheduler: wlc}",
+    "mode: ipvs\nipvs: {syncPeriod: 0s, minSyncPeriod: 0s}",
+    "mode: ipvs\nipvs: {scheduler: mh, excludeCIDRs: [10.0.0.0/8, \"fd00::/8\"], strictARP: true}",
+    "mode: ipvs\nipvs: {tcpTimeout: 15m, tcpFinTimeout: 1.5s, udpTimeout: 0s}",
+    "mode: ipvs\niptables: {masqueradeBit: 3, masqueradeAll: true, syncPeriod: -1s}\nnftables: {masqueradeBit: 40}",
+    "mode: ipvs\nnodePortAddresses: [primary]",
+    "mode: ipvs\nfeatureGates: {AllAlpha: true}",
     "winkernel: {networkName: a, sourceVip: 10.0.0.1, enableDSR: true, rootHnsEndpointName: b, forwardHealthCheckVip: true}",
     "windowsRunAsService: false",
     "detectLocalMode: ClusterCIDR",
@@ -123,6 +131,12 @@ const REFUSED: &[&str] = &[
     "iptables: {minSyncPeriod: -1s}",
     "mode: nftables\nnftables: {syncPeriod: 1s, minSyncPeriod: 2s}",
     "mode: ipvs\nipvs: {tcpTimeout: -1s}",
+    "mode: ipvs\nipvs: {tcpFinTimeout: -1s}",
+    "mode: ipvs\nipvs: {udpTimeout: -1ns}",
+    "mode: ipvs\nipvs: {syncPeriod: -1s}",
+    "mode: ipvs\nipvs: {minSyncPeriod: -1s}",
+    "mode: ipvs\nipvs: {syncPeriod: 1s, minSyncPeriod: 2s}",
+    "mode: ipvs\niptables: {masqueradeBit: 32}",
     "mode: ipvs\nipvs: {excludeCIDRs: [nonsense]}",
     "detectLocalMode: Magic",
     "detectLocalMode: clustercidr",
@@ -165,7 +179,10 @@ const OURS_ALONE: &[(&str, &str)] = &[
 ];
 
 /// Refused here and accepted by kube-proxy 1.36, and why.
-const THEIRS_ALONE: &[(&str, &str)] = &[("mode: ipvs", "not available yet; the error says what to use")];
+const THEIRS_ALONE: &[(&str, &str)] = &[
+    ("mode: ipvs\nipvs: {scheduler: round robin}", "kube-proxy ends when the kernel refuses it"),
+    ("mode: ipvs\niptables: {masqueradeBit: 31}", "one of the bits by which packets of IPVS are told"),
+];
 
 /// Command lines that both accept.
 const ACCEPTED_FLAGS: &[&str] = &[
@@ -195,6 +212,12 @@ const ACCEPTED_FLAGS: &[&str] = &[
     "--config-sync-period=1h",
     "--ipvs-scheduler=rr --ipvs-exclude-cidrs=10.0.0.0/8,11.0.0.0/8 --ipvs-strict-arp --ipvs-tcp-timeout=1s",
     "--ipvs-tcpfin-timeout=1s --ipvs-udp-timeout=1s --ipvs-sync-period=1m --ipvs-min-sync-period=1s",
+    "--proxy-mode=nftables --ipvs-sync-period=0s",
+    // Without a --ipvs-min-sync-period kube-proxy writes down the second that it waits; here nothing waits.
+    "--proxy-mode=ipvs --ipvs-min-sync-period=0",
+    "--proxy-mode=ipvs --ipvs-min-sync-period=0 --masquerade-all --iptables-masquerade-bit=5 --iptables-sync-period=1m",
+    "--proxy-mode=ipvs --ipvs-scheduler=sh --ipvs-sync-period=1m --ipvs-min-sync-period=2s",
+    "--proxy-mode=ipvs --ipvs-min-sync-period=0 --ipvs-exclude-cidrs=10.0.0.0/8 --ipvs-strict-arp --ipvs-tcp-timeout=15m",
     "--logging-format=json --log-flush-frequency=1s",
     "--vmodule=a*=2,b=3 --vmodule=c=1",
     "--log-text-split-stream=false --log-json-info-buffer-size=0",
@@ -215,6 +238,10 @@ const REFUSED_FLAGS: &[&str] = &[
     "--masquerade-all false",
     "--masquerade-all=yes",
     "--proxy-mode=ebpf",
+    "--proxy-mode=ipvs --ipvs-sync-period=0s",
+    "--proxy-mode=ipvs --ipvs-sync-period=1s --ipvs-min-sync-period=2s",
+    "--proxy-mode=ipvs --ipvs-tcp-timeout=-1s",
+    "--proxy-mode=ipvs --ipvs-exclude-cidrs=10.0.0.1",
     "--iptables-masquerade-bit=32",
     "--iptables-masquerade-bit=x",
     "--iptables-sync-period=0",

@@ -8,6 +8,7 @@ mod value;
 
 use std::path::PathBuf;
 
+use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::net::parse_ip;
 
 use self::table::FLAGS;
@@ -37,6 +38,8 @@ pub struct Flags {
     pub version: Option<String>,
     /// `--service-proxy-name`, which kube-proxy does not have
     pub service_proxy_name: Option<String>,
+    /// `--ipvs-mark`, which kube-proxy does not have
+    pub ipvs_marks: Option<Marks>,
     /// a directory of manifests is served, and not a cluster
     pub standalone: bool,
     /// what the configuration file may be told instead

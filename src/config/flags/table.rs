@@ -41,7 +41,7 @@ pub enum Group {
     Serving,
     /// what is logged
     Log,
-    /// another mode
+    /// what only mode ipvs has
     Ipvs,
     /// what only old command lines have
     Deprecated,
@@ -49,7 +49,7 @@ pub enum Group {
 
 impl Group {
     /// The heading.
-    pub fn heading(self) -> &'static str {
+    pub const fn heading(self) -> &'static str {
         match self {
             Group::Configuration => "Configuration",
             Group::Api => "Kubernetes API",
@@ -59,7 +59,7 @@ impl Group {
             Group::Conntrack => "Conntrack",
             Group::Serving => "Serving",
             Group::Log => "Log",
-            Group::Ipvs => "IPVS mode (not available yet)",
+            Group::Ipvs => "IPVS mode",
             Group::Deprecated => "Deprecated",
         }
     }
@@ -144,9 +144,9 @@ pub(super) static FLAGS: &[Flag] = &[
     Flag::new("bind-address", Group::Node, "0.0.0.0", "The node's IP, if it is not the Node object's; nothing listens on it", Set::Ip(|f, v| f.file.bind_address = Some(v))),
     Flag::new("nodeport-addresses", Group::Node, "", "Where NodePorts are served: prefixes, or primary [default: primary in nftables mode, or else everywhere]", Set::List(|f, v| f.file.node_port_addresses.get_or_insert_default().extend(v))),
     Flag::new("oom-score-adj", Group::Node, "-999", "How willingly the kernel ends the daemon when memory is short, -1000 to 1000", Set::Number(|f, v| f.file.oom_score_adj = Some(v))),
-    Flag::new("proxy-mode", Group::Proxy, "", "nftables; iptables, or nothing, runs nftables with the settings of iptables mode", Set::Text(|f, v| f.file.mode = Some(v))),
+    Flag::new("proxy-mode", Group::Proxy, "", "nftables; ipvs; iptables, or nothing, runs nftables with the settings of iptables mode", Set::Text(|f, v| f.file.mode = Some(v))),
     Flag::new("masquerade-all", Group::Proxy, "false", "Masquerade everything that goes to a ClusterIP", Set::Switch(|f, v| f.masquerade_all = Some(v))),
-    Flag::new("iptables-masquerade-bit", Group::Proxy, "14", "The bit of the packet mark that says \"masquerade\", in iptables mode", Set::Number(|f, v| f.iptables().masquerade_bit = Some(v))),
+    Flag::new("iptables-masquerade-bit", Group::Proxy, "14", "The bit of the packet mark that says \"masquerade\", in iptables and ipvs mode", Set::Number(|f, v| f.iptables().masquerade_bit = Some(v))),
     Flag::new("iptables-sync-period", Group::Proxy, "30s", "The longest time between two comparisons with the kernel, in any mode but ipvs", Set::Period(|f, v| f.sync_period = Some(v))),
     Flag::new("iptables-min-sync-period", Group::Proxy, "1s", "The shortest time between two changes, in any mode but ipvs; not given, none", Set::Duration(|f, v| f.min_sync_period = Some(v))),
     Flag::new("iptables-localhost-nodeports", Group::Proxy, "true", "Without effect: NodePorts are not served on loopback addresses", Set::Switch(|f, v| f.iptables().localhost_node_ports = Some(v))),
@@ -182,11 +182,11 @@ pub(super) static FLAGS: &[Flag] = &[
     .beside_file(),
     Flag::new("log-json-info-buffer-size", Group::Log, "0", "Without effect: nothing is buffered", Set::Size(|f, v| f.json_output().info_buffer_size = Some(v)))
     .beside_file(),
-    Flag::new("ipvs-scheduler", Group::Ipvs, "", "The scheduler", Set::Text(|f, v| f.ipvs().scheduler = Some(v))),
+    Flag::new("ipvs-scheduler", Group::Ipvs, "", "The scheduler of Services that name none (annotation kube-verdict.io/ipvs-scheduler), such as lc or sh,sh-port [default: rr]", Set::Text(|f, v| f.ipvs().scheduler = Some(v))),
     Flag::new("ipvs-sync-period", Group::Ipvs, "30s", "The longest time between two comparisons with the kernel", Set::Duration(|f, v| f.ipvs().sync_period = Some(v))),
-    Flag::new("ipvs-min-sync-period", Group::Ipvs, "1s", "The shortest time between two changes", Set::Duration(|f, v| f.ipvs().min_sync_period = Some(v))),
-    Flag::new("ipvs-exclude-cidrs", Group::Ipvs, "", "Virtual servers to leave alone", Set::List(|f, v| f.ipvs().exclude_cidrs.get_or_insert_default().extend(v))),
-    Flag::new("ipvs-strict-arp", Group::Ipvs, "false", "Set arp_ignore and arp_announce", Set::Switch(|f, v| f.ipvs().strict_arp = Some(v))),
+    Flag::new("ipvs-min-sync-period", Group::Ipvs, "1s", "The shortest time between two changes; not given, none", Set::Duration(|f, v| f.ipvs().min_sync_period = Some(v))),
+    Flag::new("ipvs-exclude-cidrs", Group::Ipvs, "", "Without effect: virtual servers of others are left alone, whatever their addresses", Set::List(|f, v| f.ipvs().exclude_cidrs.get_or_insert_default().extend(v))),
+    Flag::new("ipvs-strict-arp", Group::Ipvs, "false", "Without effect: no service address is on any device, so ARP is answered for none", Set::Switch(|f, v| f.ipvs().strict_arp = Some(v))),
     Flag::new("ipvs-tcp-timeout", Group::Ipvs, "0s", "How long a TCP connection may be idle; 0: as it is", Set::Duration(|f, v| f.ipvs().tcp_timeout = Some(v))),
     Flag::new("ipvs-tcpfin-timeout", Group::Ipvs, "0s", "How long a TCP connection is kept after FIN; 0: as it is", Set::Duration(|f, v| f.ipvs().tcp_fin_timeout = Some(v))),
     Flag::new("ipvs-udp-timeout", Group::Ipvs, "0s", "How long a UDP flow may be idle; 0: as it is", Set::Duration(|f, v| f.ipvs().udp_timeout = Some(v))),

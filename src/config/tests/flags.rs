@@ -38,6 +38,21 @@ fn periods_and_masquerading_go_to_the_section_of_the_mode() {
     }
     let mark = |mode| of(&[("proxy-mode", mode), ("iptables-masquerade-bit", "3")]).effective.masquerade_mark;
     assert_eq!((mark("iptables"), mark("nftables")), (1 << 3, 1 << 14), "it is that of iptables mode");
+    let ipvs = of(&[
+        ("proxy-mode", "ipvs"),
+        ("masquerade-all", "true"),
+        ("iptables-masquerade-bit", "3"),
+        ("iptables-sync-period", "1m"),
+        ("ipvs-sync-period", "9m"),
+        ("ipvs-min-sync-period", "2s"),
+        ("ipvs-scheduler", "wlc"),
+        ("ipvs-tcpfin-timeout", "7s"),
+    ])
+    .effective;
+    assert_eq!((ipvs.masquerade_all, ipvs.masquerade_mark), (true, 1 << 3));
+    assert_eq!((ipvs.sync_period.as_secs(), ipvs.min_sync_period), (540, Some(Duration::from_secs(2))));
+    let part = ipvs.ipvs.unwrap();
+    assert_eq!((&*part.scheduler, part.tcp_fin_timeout.as_secs()), ("wlc", 7));
 }
 
 #[test]

@@ -11,44 +11,35 @@
 use std::io;
 use std::net::IpAddr;
 
-use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
-};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+use crate::rtnetlink::{LOOPBACK, Rtnetlink};
 
 /// RT_TABLE_LOCAL.
 const LOCAL: u8 = 255;
-/// The loopback device of every network namespace.
-const LOOPBACK: u32 = 1;
 /// What IPv6 makes of routes by rtnetlink that name no metric (IP6_RT_PRIO_USER). The kernel's own local routes
 /// have 0.
 const USERS: u32 = 1024;
 /// No such route.
 const NONE: [i32; 2] = [libc::ESRCH, libc::ENOENT];
 
-/// A socket.
-pub struct Rtnetlink {
-    socket: Socket,
-}
+/// What is asked of rtnetlink about the device.
+pub struct Devices(Rtnetlink);
 
-impl Rtnetlink {
-    /// Opens it, in the network namespace of the calling thread.
+impl Devices {
+    /// Opens a socket, in the network namespace of the calling thread.
     pub fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Rtnetlink { socket })
+        Ok(Devices(Rtnetlink::open()?))
     }
 
     /// The index of a dummy device of this name.
     pub fn dummy(&mut self, name: &str) -> io::Result<Option<u32>> {
         let mut index = None;
-        self.exchange(RouteNetlinkMessage::GetLink(LinkMessage::default()), NLM_F_DUMP, &mut |answer| {
+        self.0.list(RouteNetlinkMessage::GetLink(LinkMessage::default()), |answer| {
             let RouteNetlinkMessage::NewLink(link) = answer else { return };
             let is_called =
                 link.attributes.iter().any(|a| matches!(a, LinkAttribute::IfName(n) if n == name));
@@ -65,13 +56,13 @@ impl Rtnetlink {
 
     /// Has the node speak from `source` to `address`, an address of the device.
     pub fn speak_from(&mut self, address: IpAddr, source: IpAddr, device: u32) -> io::Result<()> {
-        let add = |rtnetlink: &mut Self, device, flags| {
+        let add = |devices: &mut Self, device, flags| {
             let mut route = local_route(address, device);
             route.attributes.push(RouteAttribute::PrefSource(source.into()));
             if address.is_ipv6() {
                 route.attributes.push(RouteAttribute::Priority(USERS));
             }
-            rtnetlink.order(RouteNetlinkMessage::NewRoute(route), flags)
+            devices.0.order(RouteNetlinkMessage::NewRoute(route), flags)
         };
         if address.is_ipv4() {
             return add(self, device, NLM_F_CREATE | NLM_F_REPLACE);
@@ -80,7 +71,7 @@ impl Rtnetlink {
         self.remove_route(address, device)
     }
 
-    /// Takes an address away from the device, and the route that [`Rtnetlink::speak_from`] made.
+    /// Takes an address away from the device, and the route that [`Devices::speak_from`] made.
     pub fn remove_address(&mut self, address: IpAddr, device: u32) -> io::Result<()> {
         if address.is_ipv6() {
             self.remove_route(address, LOOPBACK)?;
@@ -90,7 +81,7 @@ impl Rtnetlink {
         message.header.prefix_len = whole(address);
         message.header.index = device;
         message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
-        match self.order(RouteNetlinkMessage::DelAddress(message), 0) {
+        match self.0.order(RouteNetlinkMessage::DelAddress(message), 0) {
             Err(error) if error.raw_os_error() != Some(libc::EADDRNOTAVAIL) => return Err(error),
             _ => {}
         }
@@ -101,51 +92,13 @@ impl Rtnetlink {
     pub fn remove_link(&mut self, index: u32) -> io::Result<()> {
         let mut link = LinkMessage::default();
         link.header.index = index;
-        self.order(RouteNetlinkMessage::DelLink(link), 0)
+        self.0.order(RouteNetlinkMessage::DelLink(link), 0)
     }
 
     fn remove_route(&mut self, address: IpAddr, device: u32) -> io::Result<()> {
-        match self.order(RouteNetlinkMessage::DelRoute(local_route(address, device)), 0) {
+        match self.0.order(RouteNetlinkMessage::DelRoute(local_route(address, device)), 0) {
             Err(error) if error.raw_os_error().is_none_or(|errno| !NONE.contains(&errno)) => Err(error),
             _ => Ok(()),
-        }
-    }
-
-    fn order(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        self.exchange(message, flags | NLM_F_ACK, &mut |_| {})
-    }
-
-    fn exchange(
-        &mut self,
-        message: RouteNetlinkMessage,
-        flags: u16,
-        each: &mut dyn FnMut(&RouteNetlinkMessage),
-    ) -> io::Result<()> {
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | flags;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        self.socket.send(&bytes, 0)?;
-        loop {
-            let (datagram, _) = self.socket.recv_from_full()?;
-            let mut rest = datagram.as_slice();
-            while !rest.is_empty() {
-                let answer =
-                    NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(io::Error::other)?;
-                match &answer.payload {
-                    NetlinkPayload::Done(_) => return Ok(()),
-                    NetlinkPayload::Error(error) => {
-                        return if error.code.is_some() { Err(error.to_io()) } else { Ok(()) };
-                    }
-                    NetlinkPayload::InnerMessage(inner) => each(inner),
-                    _ => {}
-                }
-                // Messages are aligned to four bytes; a length of nothing would never end.
-                let length = (answer.header.length as usize).next_multiple_of(4).max(16);
-                rest = rest.get(length..).unwrap_or_default();
-            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What kube-proxy's IPVS mode left beside its iptables chains and ipsets: virtual servers, and the device
 //! `kube-ipvs0`, which makes their addresses the node's own. [`plan`] says what goes and what must wait, and is
-//! without I/O; [`device`] speaks to rtnetlink, the crate of IPVS to IPVS. Facts: reference §§10.3, 12.3–12.5;
+//! without I/O; [`device`] asks rtnetlink, the crate of IPVS to IPVS. Facts: reference §§10.3, 12.3–12.5;
 //! net/netfilter/ipvs/ip_vs_core.c, ip_vs_nfct.c and net/ipv4/route.c of the kernel.
 //!
 //! Our rules translate new connections in front of IPVS, which sees packets to the node's own addresses only
@@ -25,7 +25,7 @@ use std::io;
 use kube_verdict_ipvs_codec::{Ipvs, Key};
 use kube_verdict_table::Family;
 
-use self::device::Rtnetlink;
+use self::device::Devices;
 use self::plan::{Plan, Server, State, Step};
 pub use self::wait::Wait;
 use super::report::{Removed, Report};
@@ -138,9 +138,9 @@ fn look(
     node_ports: NodePorts,
     removed: &mut BTreeSet<Key>,
 ) -> Result<Look, Trouble> {
-    let mut rtnetlink = Rtnetlink::open()?;
+    let mut devices = Devices::open()?;
     // Without the device nothing tells kube-proxy's virtual servers from those of others.
-    let Some(index) = rtnetlink.dummy(DEVICE)? else { return Ok(Look::default()) };
+    let Some(index) = devices.dummy(DEVICE)? else { return Ok(Look::default()) };
     let interfaces = Interfaces::read()?;
     let mut ipvs = is_loaded().then(Ipvs::open).transpose()?;
     let mut servers = Vec::new();
@@ -170,9 +170,9 @@ fn look(
                 look.servers += 1;
                 look.connections += connections;
             }
-            Step::Address(address) => rtnetlink.remove_address(address, index)?,
+            Step::Address(address) => devices.remove_address(address, index)?,
             Step::Device => {
-                rtnetlink.remove_link(index)?;
+                devices.remove_link(index)?;
                 look.device = true;
             }
         }
@@ -182,14 +182,14 @@ fn look(
 
 /// Has the node speak to the addresses of the device from another address than these.
 fn speak_from_own_addresses() -> io::Result<()> {
-    let mut rtnetlink = Rtnetlink::open()?;
-    let Some(index) = rtnetlink.dummy(DEVICE)? else { return Ok(()) };
+    let mut devices = Devices::open()?;
+    let Some(index) = devices.dummy(DEVICE)? else { return Ok(()) };
     let interfaces = Interfaces::read()?;
     let (bound, local) = interfaces.split(index);
     for address in bound {
         let own = interfaces.primary(Family::of(address)).filter(|own| local.contains(own));
         if let Some(own) = own {
-            rtnetlink.speak_from(address, own, index)?;
+            devices.speak_from(address, own, index)?;
         }
     }
     Ok(())

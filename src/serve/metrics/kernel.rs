@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use kube_verdict_nftables::Figures;
 use kube_verdict_nftables::layout::Set;
-use kube_verdict_nftables::{Figures, Report};
 use kube_verdict_table::{Family, PerFamily, Totals};
 use prometheus::core::{GenericCounter, GenericGauge};
 use prometheus::{Histogram, HistogramOpts, Registry};
+
+use crate::reconcile::Report;
 
 use super::{Atom, FAMILY, Float, counter, gauge, gauges, per_family, registered};
 
@@ -97,7 +99,7 @@ impl Kernel {
             elements: per_family(|family| {
                 let of = |set: Set| (set, elements.with_label_values(&[set.name(), family]));
                 // What packets write is not known here.
-                Set::all().filter(|set| *set != Set::Affinity).map(of).collect()
+                Set::all().filter(|set| !matches!(set, Set::Affinity | Set::OtherMarks)).map(of).collect()
             }),
         })
     }

@@ -61,8 +61,10 @@ impl fmt::Display for Verdict {
 pub struct Explanation {
     /// what becomes of the packet
     pub verdict: Verdict,
-    /// where it may go, uniformly; empty unless the verdict is [`Verdict::Dnat`]
+    /// where it may go; empty unless the verdict is [`Verdict::Dnat`]
     pub backends: Vec<Backend>,
+    /// by which scheduler IPVS chooses among the backends; None: there are none, or each is as likely as another
+    pub scheduler: Option<String>,
     /// whether its source is rewritten whichever backend is chosen
     pub masquerade: bool,
     /// whose it is
@@ -86,6 +88,9 @@ impl fmt::Display for Explanation {
         }
         for (i, backend) in self.backends.iter().enumerate() {
             write!(f, "\n{}  {backend}", if i == 0 { "backends" } else { "        " })?;
+        }
+        if let Some(scheduler) = &self.scheduler {
+            write!(f, "\nscheduler {scheduler}")?;
         }
         for (i, sentence) in self.because.iter().enumerate() {
             write!(f, "\n{}   {sentence}", if i == 0 { "because" } else { "       " })?;

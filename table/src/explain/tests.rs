@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::*;
 use crate::net::{Family, PerFamily};
-use crate::node::{LocalDetector, NodePortAddresses, NodeState, Settings};
+use crate::node::{Balancer, LocalDetector, NodePortAddresses, NodeState, Settings};
 use crate::objects::Object;
 use crate::table::ServiceTable;
-use crate::testing::{applied, node, object, service, settings, slice};
+use crate::testing::{applied, node, object, scheduled, service, settings, slice};
 
 /// Pods of this node are 10.0.0.0/24; 10.0.0.1 is on it, 10.0.9.2 elsewhere.
 fn with_detector() -> Settings {
@@ -347,6 +347,7 @@ fn the_json_is_a_contract() {
         json!({
             "verdict": "dnat",
             "backends": ["[fd00::1]:8080"],
+            "scheduler": null,
             "masquerade": false,
             "service": "default/web:http",
             "frontend": "clusterIP [fd00:96::1]:80/TCP",
@@ -360,7 +361,7 @@ fn the_json_is_a_contract() {
     assert_eq!(
         serde_json::to_value(table.explain(&packet("-", "10.0.0.1:80/SCTP"))).unwrap(),
         json!({
-            "verdict": "pass", "backends": [], "masquerade": false, "service": null, "frontend": null,
+            "verdict": "pass", "backends": [], "scheduler": null, "masquerade": false, "service": null, "frontend": null,
             "because": ["No Service has 10.0.0.1:80/SCTP: left to the network."]
         })
     );
@@ -380,4 +381,41 @@ because   192.168.0.1 is an address on which this node serves NodePorts, and 300
           externalTrafficPolicy is Cluster and no hint narrows the choice: every ready endpoint may be used.
           externalTrafficPolicy Cluster masquerades every source, since answers must come back this way.";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn in_ipvs_mode_the_scheduler_is_named() {
+    let settings = Settings { balancer: Balancer::Ipvs { scheduler: "rr".into() }, ..settings() };
+    let asked = |scheduler: &str, spec: serde_json::Value, to: &str| {
+        let service = scheduled(service("web", spec), scheduler);
+        let table = table_of(settings.clone(), node(), vec![service, slice("web-1", "web", &BOTH)]);
+        table.explain(&packet("-", to))
+    };
+    let plain = asked("", json!({}), "10.96.0.1:80");
+    assert_eq!(plain.scheduler.as_deref(), Some("rr"));
+    assert_eq!(
+        plain.to_string(),
+        "\
+verdict   dnat
+service   default/web
+frontend  clusterIP 10.96.0.1:80/TCP
+backends  10.0.0.1:8080
+          10.0.9.2:8080
+scheduler rr
+because   10.96.0.1:80/TCP is a clusterIP of default/web.
+          internalTrafficPolicy is Cluster and no hint narrows the choice: every ready endpoint may be used.
+          IPVS chooses the backend of each connection, by the scheduler rr (the configuration's ipvs.scheduler).
+          No detector of local pods is configured: every source is taken for a pod and keeps its address."
+    );
+    let own = asked("sh, sh-port", json!({"sessionAffinity": "ClientIP"}), "10.96.0.1:80");
+    assert_eq!(own.scheduler.as_deref(), Some("sh,sh-port"));
+    let expected = "IPVS chooses the backend of a client that has none, by the scheduler sh,sh-port \
+        (the Service's annotation kube-verdict.io/ipvs-scheduler).";
+    assert!(own.because.iter().any(|sentence| sentence == expected), "{own}");
+    assert!(own.because.iter().any(|sentence| sentence.contains("a client keeps its backend")), "{own}");
+    let json = serde_json::to_value(&own).unwrap();
+    assert_eq!((&json["verdict"], &json["scheduler"]), (&json!("dnat"), &json!("sh,sh-port")));
+
+    let refused = asked("lc", json!({}), "10.96.0.1:81");
+    assert_eq!((refused.verdict, refused.scheduler), (Verdict::Reject, None), "nothing to choose from");
 }

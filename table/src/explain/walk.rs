@@ -6,6 +6,7 @@ use super::origin::{Origin, source};
 use super::{Explanation, Packet, Verdict, words};
 use crate::fate::{Fate, Frontend, Masquerade, Route, Selection, Target};
 use crate::net::Family;
+use crate::node::Balancer;
 use crate::table::ServiceTable;
 
 impl ServiceTable {
@@ -14,6 +15,7 @@ impl ServiceTable {
         let mut explanation = Explanation {
             verdict: Verdict::Pass,
             backends: Vec::new(),
+            scheduler: None,
             masquerade: false,
             service: None,
             frontend: None,
@@ -136,6 +138,10 @@ impl Walk<'_> {
         out.because.push(words::choice(self.fate, selection, self.table.node().zone.as_deref()));
         if let Some(affinity) = self.fate.affinity {
             out.because.push(words::affinity(affinity));
+        }
+        if let Balancer::Ipvs { scheduler: default } = &self.table.settings().balancer {
+            out.scheduler = Some(self.fate.scheduler.as_ref().unwrap_or(default).to_string());
+            out.because.push(words::scheduler(self.fate, default));
         }
         let (masquerade, why) = self.masquerade();
         out.masquerade = masquerade;

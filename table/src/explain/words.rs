@@ -10,6 +10,7 @@ use crate::fate::{
 use crate::net::{Cidr, Family};
 use crate::node::NodeState;
 use crate::node_ports::NodePortAddresses;
+use crate::scheduler::SCHEDULER_ANNOTATION;
 
 /// `clusterIP 10.96.0.1:80/TCP`, `nodePort 30080/TCP`
 pub(super) fn frontend(frontend: &Frontend, kind: FrontendKind) -> String {
@@ -107,6 +108,15 @@ pub(super) fn affinity(affinity: Affinity) -> String {
         "sessionAffinity is ClientIP: a client keeps its backend until {} s after its last new connection.",
         affinity.timeout_seconds
     )
+}
+
+pub(super) fn scheduler(fate: &Fate, default: &str) -> String {
+    let (scheduler, said_by) = match &fate.scheduler {
+        Some(scheduler) => (&**scheduler, format!("the Service's annotation {SCHEDULER_ANNOTATION}")),
+        None => (default, "the configuration's ipvs.scheduler".to_owned()),
+    };
+    let whom = if fate.affinity.is_some() { "a client that has none" } else { "each connection" };
+    format!("IPVS chooses the backend of {whom}, by the scheduler {scheduler} ({said_by}).")
 }
 
 pub(super) fn masquerade(fate: &Fate, origin: Origin, masquerade_all: bool) -> String {

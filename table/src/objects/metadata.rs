@@ -49,7 +49,15 @@ pub struct Annotations {
         deserialize_with = "optional_text"
     )]
     pub last_change_trigger_time: Option<Box<str>>,
+    /// how IPVS is to balance a Service
+    #[serde(default, rename = "kube-verdict.io/ipvs-scheduler")]
+    pub ipvs_scheduler: Option<Box<SchedulerText>>,
 }
+
+/// A scheduler as it was written: see [`crate::parse_scheduler`]. In a box: few objects have one, and each object
+/// has the room for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct SchedulerText(#[serde(deserialize_with = "text")] pub Box<str>);
 
 /// The labels that count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

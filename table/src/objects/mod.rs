@@ -24,7 +24,7 @@ use std::fmt;
 pub use defaults::DEFAULT_AFFINITY_TIMEOUT_SECONDS;
 pub use endpoint_slice::{AddressType, Conditions, Endpoint, EndpointPort, EndpointSlice, Hints};
 pub use leaf::{Address, Leaf, LeafValue, Number};
-pub use metadata::{Annotations, Labels, Metadata};
+pub use metadata::{Annotations, Labels, Metadata, SchedulerText};
 pub use node::{Node, NodeAddress, NodeSpec, NodeStatus, Taint};
 pub use service::{
     ClientIpConfig, ClusterIp, IpMode, LoadBalancerIngress, LoadBalancerStatus, Service, ServicePort,

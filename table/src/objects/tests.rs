@@ -260,3 +260,24 @@ fn documents_are_told_apart_by_group_and_kind() {
     assert_eq!(Kind::of_document("serving.knative.dev/v1", "Service"), None);
     assert_eq!(Kind::of_document("v1", "Pod"), None);
 }
+
+#[test]
+fn of_the_annotations_only_ours_is_kept() {
+    let annotations = |value: Value| {
+        let metadata = json!({"name": "web", "annotations": value});
+        let Object::Service(service) = service(json!({"metadata": metadata, "spec": {}})) else { panic!() };
+        service.metadata.annotations
+    };
+    let written =
+        json!({"kube-verdict.io/ipvs-scheduler": "sh,sh-port", "kubectl.kubernetes.io/x": "{}", "a": ""});
+    let kept = Annotations {
+        ipvs_scheduler: Some(Box::new(SchedulerText("sh,sh-port".into()))),
+        ..Annotations::default()
+    };
+    assert_eq!(annotations(written), kept);
+    for nothing in
+        [json!(null), json!({}), json!({"kube-verdict.io/ipvs-scheduler": null}), json!({"b": "c"})]
+    {
+        assert_eq!(annotations(nothing), Annotations::default());
+    }
+}

@@ -13,6 +13,7 @@ use crate::derive::{Derived, derive};
 use crate::fate::{Fate, Frontend, FrontendKind, ServicePortName};
 use crate::net::{Cidr, Family, Protocol};
 use crate::objects::{self, EndpointSlice, Kind, Leaf, Object, ObjectKey, ServiceCidr};
+use crate::scheduler::SCHEDULER_ANNOTATION;
 use crate::service::{HealthCheck, Service};
 use crate::slice::Slice;
 
@@ -84,6 +85,13 @@ impl ServiceTable {
                 format!("Service {name}"),
                 "spec.healthCheckNodePort",
                 "is 0 though the load balancer needs one to find nodes with endpoints: none is served; set a port",
+            );
+        }
+        if let Some(Leaf::Invalid(wrong)) = service.as_ref().and_then(|service| service.scheduler.as_ref()) {
+            touched.notice(
+                format!("Service {name}"),
+                &format!("metadata.annotations[{SCHEDULER_ANNOTATION}]"),
+                &format!("{wrong}; the annotation is ignored"),
             );
         }
         self.counts.services += usize::from(service.is_some());

@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::*;
-use crate::change::Walked;
+use crate::change::{Notice, Walked};
 use crate::fate::{Fate, Route, Target};
 use crate::net::{Family, PerFamily};
 use crate::node::NodePortAddresses;
 use crate::objects::{Kind, Object, ObjectKey};
-use crate::testing::{applied, node, object, service, settings, slice};
+use crate::testing::{applied, node, object, scheduled, service, settings, slice};
 
 fn table(objects: impl IntoIterator<Item = Object>) -> ServiceTable {
     let mut table = ServiceTable::new(settings(), node());
@@ -322,4 +322,44 @@ fn only_slices_that_change_say_since_when() {
     assert_eq!(moments(table.update(at("again", &["10.0.0.1"]))), []);
     assert_eq!(moments(table.update(at("second", &["10.0.0.2"]))), [(Family::V4, "second".into())]);
     assert_eq!(moments(table.update(deleted(Kind::EndpointSlice, "web-1"))), []);
+}
+
+#[test]
+fn the_scheduler_is_part_of_every_fate_and_shared() {
+    let spec = json!({"type": "NodePort", "externalIPs": ["203.0.113.1"], "ports": [{"port": 80, "nodePort": 30080}]});
+    let plain = service("web", spec);
+    let mut table = table([plain.clone()]);
+    let schedulers = |table: &ServiceTable| -> Vec<Option<Arc<str>>> {
+        table.frontends().map(|(_, fate)| fate.scheduler.clone()).collect()
+    };
+    assert_eq!(schedulers(&table), [None, None, None]);
+    let update = table.update(applied([scheduled(plain.clone(), " sh, sh-port ")]));
+    assert_eq!((update.change.frontends.len(), update.notices), (3, vec![]));
+    let all: Vec<Arc<str>> = schedulers(&table).into_iter().flatten().collect();
+    assert!(all.len() == 3 && all.iter().all(|one| &**one == "sh,sh-port" && Arc::ptr_eq(one, &all[0])));
+
+    let same = table.update(applied([scheduled(plain.clone(), "sh,sh-port")]));
+    assert!(same.change.is_empty() && same.walked == Walked::default(), "{same:?}");
+    let back = table.update(applied([scheduled(plain, "  ")]));
+    assert_eq!((back.change.frontends.len(), back.notices), (3, vec![]), "blank is absent");
+    assert_eq!(schedulers(&table), [None, None, None]);
+}
+
+#[test]
+fn a_scheduler_that_cannot_be_one_is_named_and_ignored() {
+    let plain = service("web", json!({}));
+    let mut table = table([plain.clone()]);
+    let said = |update: Update| -> Vec<String> { update.notices.iter().map(Notice::to_string).collect() };
+    let update = table.update(applied([scheduled(plain.clone(), "least connections")]));
+    assert!(update.change.is_empty(), "{update:?}");
+    let expected = "Service default/web: metadata.annotations[kube-verdict.io/ipvs-scheduler]: \"least connections\" \
+        is no scheduler: write its name, of at most 15 letters, digits, - and _, and its flags after commas, such as \
+        lc or sh,sh-port; the annotation is ignored";
+    assert_eq!(said(update), [expected]);
+    let again = table.update(applied([scheduled(plain.clone(), "least connections")]));
+    assert_eq!(said(again), [""; 0], "said once");
+    let other = table.update(applied([scheduled(plain.clone(), "least, connections!")]));
+    assert_eq!(said(other).len(), 1, "another mistake");
+    assert_eq!(said(table.update(applied([scheduled(plain, "lc")]))), [""; 0]);
+    assert_eq!(table.fate(&cluster_ip_frontend()).unwrap().scheduler.as_deref(), Some("lc"));
 }

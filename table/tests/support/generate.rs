@@ -6,12 +6,13 @@ use std::net::IpAddr;
 
 use kube_verdict_table::objects::{
     AddressType, ClientIpConfig, ClusterIp, Conditions, Endpoint, EndpointPort, EndpointSlice, Hints, IpMode,
-    Labels, Leaf, LoadBalancerIngress, LoadBalancerStatus, Metadata, Object, ObjectKey, Service, ServiceCidr,
-    ServiceCidrSpec, ServicePort, ServiceSpec, ServiceStatus, ServiceType, SessionAffinity,
-    SessionAffinityConfig,
+    Labels, Leaf, LoadBalancerIngress, LoadBalancerStatus, Metadata, Object, ObjectKey, SchedulerText,
+    Service, ServiceCidr, ServiceCidrSpec, ServicePort, ServiceSpec, ServiceStatus, ServiceType,
+    SessionAffinity, SessionAffinityConfig,
 };
 use kube_verdict_table::{
-    Cidr, Family, LocalDetector, NodePortAddresses, NodeState, PerFamily, Policy, Protocol, Settings,
+    Balancer, Cidr, Family, LocalDetector, NodePortAddresses, NodeState, PerFamily, Policy, Protocol,
+    Settings,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -131,12 +132,14 @@ fn service() -> impl Strategy<Value = Object> {
         .prop_map(|(ip, mode)| LoadBalancerIngress { ip: Some(leaf(ip)), ip_mode: mode.map(leaf) });
     let identity = (select(vec!["x", "x", "x", "y"]), 1..5u8);
     let created = maybe(vec!["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]);
+    let scheduler = proptest::option::weighted(0.2, select(vec!["lc", "sh, sh-port", "no such thing"]));
     let ingress = proptest::collection::vec(ingress, 0..2);
-    (identity, created, proptest::bool::weighted(0.1), service_spec(), ingress).prop_map(
-        |((namespace, n), created, has_proxy_name, spec, ingress)| {
+    (identity, (created, scheduler), proptest::bool::weighted(0.1), service_spec(), ingress).prop_map(
+        |((namespace, n), (created, scheduler), has_proxy_name, spec, ingress)| {
             let labels = Labels { has_proxy_name, ..Labels::default() };
             let mut metadata = metadata(namespace, format!("s{n}"), labels);
             metadata.creation_timestamp = created.map(Box::from);
+            metadata.annotations.ipvs_scheduler = scheduler.map(|text| Box::new(SchedulerText(text.into())));
             let status = ServiceStatus { load_balancer: LoadBalancerStatus { ingress } };
             let mut object = Object::Service(Box::new(Service { metadata, spec, status }));
             object.apply_api_defaults();
@@ -235,6 +238,7 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
             detector: PerFamily { v4, v6 },
             masquerade_all,
             allow_external_ips,
+            balancer: Balancer::Random,
         },
     )
 }

@@ -14,7 +14,7 @@ use super::quarantine::{Quarantine, Term, mark};
 use super::report::Replaced;
 use super::schedulers::Schedulers;
 use crate::kernel::key;
-use crate::{Marks, Server};
+use crate::{Marks, Server, Want, Wanted};
 
 /// How many virtual servers are looked at in one go for what has drained.
 const LOOK: usize = 1000;
@@ -73,19 +73,26 @@ impl Book {
     }
 
     /// A mark stands for something else.
-    pub(super) fn want(&mut self, mark: u32, server: Option<Server>) {
+    pub(super) fn want(&mut self, mark: u32, want: &Want) {
         self.dirty.insert(mark);
         let place = self.places.entry(mark).or_default();
-        place.is_wanted = server.is_some();
-        if server.is_none() || place.server != server {
+        place.is_wanted = *want != Want::Gone;
+        let server = match want {
+            Want::Server(server) => Some(server),
+            Want::AsItIs | Want::Gone => None,
+        };
+        if server.is_none() || place.server.as_ref() != server {
             self.quarantine.forget(mark);
+        }
+        if *want == Want::AsItIs {
+            place.server = None;
         }
         if let Some(server) = server {
             place.told &= place
                 .server
                 .as_ref()
                 .is_some_and(|last| (&last.service, &last.scheduler) == (&server.service, &server.scheduler));
-            place.server = Some(server);
+            place.server = Some(server.clone());
         }
     }
 
@@ -269,7 +276,7 @@ impl Book {
     }
 
     /// A mark that no virtual server of ours can have.
-    pub(super) fn foreign(servers: &[(u32, Option<Server>)], marks: Marks) -> Option<u32> {
-        servers.iter().map(|(mark, _)| *mark).find(|mark| marks.number(*mark).is_none())
+    pub(super) fn foreign(wanted: &Wanted, marks: Marks) -> Option<u32> {
+        wanted.servers.keys().copied().find(|mark| marks.number(*mark).is_none())
     }
 }

@@ -30,7 +30,7 @@ use self::quarantine::Term;
 pub use self::report::{Error, Refused, Replaced, Report};
 use self::schedulers::Schedulers;
 use crate::kernel::{self, Kernel};
-use crate::{Marks, Scheduler, Server};
+use crate::{Marks, Scheduler, Server, Wanted};
 
 /// Whether a backend of a server, though not wanted, still has what it serves (reference §8). One that does not gets
 /// no more of UDP.
@@ -74,28 +74,21 @@ impl<K: Kernel> Director<K> {
     /// Phase 1: these marks stand for these servers now, or for nothing any more. All virtual servers are there after
     /// this, and all their real servers with a weight of 1, save what the report says; ask [`Director::serves`].
     ///
-    /// `complete`: these are all. The kernel is read back, and what else of ours it has is not wanted.
-    pub fn raise(
-        &mut self,
-        family: Family,
-        servers: impl IntoIterator<Item = (u32, Option<Server>)>,
-        complete: bool,
-        now: Instant,
-    ) -> Result<Report, Error> {
-        let servers: Vec<_> = servers.into_iter().collect();
-        if let Some(mark) = Book::foreign(&servers, self.marks) {
+    /// If these are all, the kernel is read back, and what else of ours it has is not wanted.
+    pub fn raise(&mut self, family: Family, wanted: &Wanted, now: Instant) -> Result<Report, Error> {
+        if let Some(mark) = Book::foreign(wanted, self.marks) {
             return Err(Error::ForeignMark { family, mark, marks: self.marks });
         }
         let book = &mut self.books[family];
         book.may_lower = false;
-        if complete {
+        if wanted.is_all {
             book.want_nothing();
             book.is_known &= book.is_fresh;
             self.schedulers.hope();
         }
         book.is_fresh = false;
-        for (mark, server) in servers {
-            book.want(mark, server);
+        for (mark, want) in &wanted.servers {
+            book.want(*mark, want);
         }
         self.go(family, None, now)
     }

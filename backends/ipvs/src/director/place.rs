@@ -28,7 +28,7 @@ pub(super) struct Held {
 /// A mark.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Place {
-    /// what it stands for, or stood for while it is not wanted any more; None: what that was is not known
+    /// what it stands for, or stood for while it is not wanted any more; None: what that is or was is not known
     pub(super) server: Option<Server>,
     pub(super) is_wanted: bool,
     /// None: nothing
@@ -92,6 +92,11 @@ impl Place {
         self.server.as_ref().filter(|_| self.is_wanted)
     }
 
+    /// Whether it stays as it is.
+    fn is_kept(&self) -> bool {
+        self.is_wanted && self.server.is_none()
+    }
+
     fn wants(&self, backend: &Backend) -> bool {
         self.wanted().is_some_and(|server| server.backends.binary_search(backend).is_ok())
     }
@@ -131,7 +136,7 @@ impl Place {
         still_serves: &dyn Fn(&Server, &Backend) -> bool,
         orders: &mut Vec<Order>,
     ) {
-        let Some(held) = &self.held else { return };
+        let Some(held) = self.held.as_ref().filter(|_| !self.is_kept()) else { return };
         for (backend, state) in held.real.iter().filter(|(backend, _)| !self.wants(backend)) {
             let goes = self
                 .server
@@ -150,6 +155,7 @@ impl Place {
         match &self.held {
             None => false,
             Some(_) if !self.is_wanted => true,
+            Some(_) if self.is_kept() => false,
             Some(held) => {
                 held.real.iter().any(|(backend, state)| *state == State::Drains && !self.wants(backend))
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use kube_verdict_ipvs::kernel::key;
 use kube_verdict_ipvs::kernel::memory::{Contents, MemoryKernel};
-use kube_verdict_ipvs::{Director, Marks, Scheduler, Server};
+use kube_verdict_ipvs::{Director, Marks, Scheduler, Server, Want, Wanted};
 use kube_verdict_ipvs_codec::{Key, Order, RealServer};
 use kube_verdict_table::{Backend, Family, Protocol, ServicePortName};
 
@@ -50,6 +50,12 @@ pub fn tcp(backends: &[u8]) -> Server {
     server("web", Protocol::Tcp, None, backends)
 }
 
+/// What is wanted of marks; None: nothing any more.
+pub fn wanted(servers: impl IntoIterator<Item = (u32, Option<Server>)>, is_all: bool) -> Wanted {
+    let want = |server: Option<Server>| server.map_or(Want::Gone, Want::Server);
+    Wanted { servers: servers.into_iter().map(|(mark, server)| (mark, want(server))).collect(), is_all }
+}
+
 /// A director, and a clock.
 pub struct Stage {
     pub director: Director<MemoryKernel>,
@@ -83,7 +89,7 @@ impl Stage {
         complete: bool,
     ) -> Vec<Order> {
         let servers = servers.into_iter().map(|(number, server)| (mark(number), server));
-        self.director.raise(V4, servers, complete, self.now).expect("raising");
+        self.director.raise(V4, &wanted(servers, complete), self.now).expect("raising");
         self.director.lower(V4, &|_, _| false, self.now).expect("lowering");
         self.written()
     }

@@ -19,7 +19,7 @@ pub struct Figures<'a> {
     pub cleanup_failures: u64,
 }
 
-impl<K> Nftables<K> {
+impl<K, C> Nftables<K, C> {
     /// A family's numbers.
     pub fn figures(&self, family: Family) -> Figures<'_> {
         Figures {

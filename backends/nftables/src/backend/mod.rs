@@ -8,6 +8,7 @@
 //! An element that the kernel refuses is quarantined with its frontend, reported, and tried again later; the
 //! rest goes on. What a quarantined frontend has in the kernel stays.
 
+mod companion;
 mod figures;
 mod others;
 mod plan;
@@ -20,7 +21,9 @@ use kube_verdict_table::{Change, Family, PerFamily, ServicePortName, ServiceTabl
 
 use crate::batch::{Batch, Op};
 use crate::kernel::{CommitError, Kernel, Refusal};
+use crate::layout::Balancer;
 use crate::state::State;
+pub use companion::Companion;
 pub use figures::Figures;
 pub use others::Heard;
 use others::Others;
@@ -42,6 +45,15 @@ const QUARANTINE: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 pub struct Options {
     /// the packet mark's bit for masquerading, as a mask (reference §4.1: bit 14)
     pub masquerade_mark: u32,
+    /// who chooses backends
+    pub balancer: Balancer,
+}
+
+impl Options {
+    /// Connections are spread over slots; what is to be masqueraded bears this mark.
+    pub const fn slots(masquerade_mark: u32) -> Self {
+        Options { masquerade_mark, balancer: Balancer::Slots }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +63,9 @@ struct Quarantined {
 }
 
 /// The backend.
-pub struct Nftables<K> {
+pub struct Nftables<K, C = ()> {
     kernel: K,
+    companion: C,
     options: Options,
     /// None: what the kernel has is not known
     states: PerFamily<Option<State>>,
@@ -69,8 +82,16 @@ pub struct Nftables<K> {
 impl<K: Kernel> Nftables<K> {
     /// A backend that knows nothing yet of its kernel.
     pub fn new(kernel: K, options: Options) -> Self {
+        Nftables::with_companion(kernel, options, ())
+    }
+}
+
+impl<K: Kernel, C: Companion> Nftables<K, C> {
+    /// One whose batches something else goes along with.
+    pub fn with_companion(kernel: K, options: Options, companion: C) -> Self {
         Nftables {
             kernel,
+            companion,
             options,
             states: PerFamily::default(),
             quarantine: HashMap::new(),
@@ -84,6 +105,24 @@ impl<K: Kernel> Nftables<K> {
     /// The kernel it writes to.
     pub fn kernel_mut(&mut self) -> &mut K {
         &mut self.kernel
+    }
+
+    /// What goes along.
+    pub fn companion(&self) -> &C {
+        &self.companion
+    }
+
+    /// What goes along.
+    pub fn companion_mut(&mut self) -> &mut C {
+        &mut self.companion
+    }
+
+    /// From the next look on, connections are balanced so.
+    pub fn set_balancer(&mut self, balancer: Balancer) {
+        if std::mem::replace(&mut self.options.balancer, balancer) != balancer {
+            self.states = PerFamily::default();
+            self.others.distrust();
+        }
     }
 
     /// Forgets what the kernel holds: the next step reads it back.
@@ -214,15 +253,22 @@ impl<K: Kernel> Nftables<K> {
             .map(|changed| (changed.frontend, changed.fate.as_ref()));
         let mut edits = state.set_fates(fates, &HashMap::new());
         shared_edits(change, family, state, &mut edits);
+        let wanted = edits.wanted();
         let batch = state.batch(edits);
         ops.extend(batch.ops);
         let batch = Batch { ops, ..Batch::new(family) };
-        if batch.is_empty() {
-            return Ok(());
+        if !wanted.servers.is_empty() {
+            self.companion.raise(family, &wanted, now);
         }
-        match self.commit(&batch) {
+        let outcome = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
+        match outcome {
             Ok(()) => {
-                report.count(&batch);
+                if !batch.is_empty() {
+                    report.count(&batch);
+                }
+                if !wanted.servers.is_empty() {
+                    self.companion.lower(family, table, now);
+                }
                 Ok(())
             }
             Err(error) => {
@@ -254,6 +300,7 @@ impl<K: Kernel> Nftables<K> {
             let plan = Plan::new(table, context(table, family, self.options), snapshot.table, &out);
             let mut batch = plan.batch;
             batch.generation = snapshot.generation.filter(|_| attempt < STALE_ATTEMPTS);
+            self.companion.raise(family, &plan.state.wanted(), now);
             let outcome = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
             match outcome {
                 Ok(()) => {
@@ -261,6 +308,7 @@ impl<K: Kernel> Nftables<K> {
                         report.count(&batch);
                     }
                     self.quarantine.retain(|_, quarantined| now < quarantined.until);
+                    self.companion.lower(family, table, now);
                     self.remove_strays(&plan.strays, report);
                     self.states[family] = Some(plan.state);
                     report.synced.push(family);

@@ -42,11 +42,13 @@ impl Plan {
         let elements = found.as_ref().map_or(&[][..], |found| &found.elements);
         let hints = hints(elements);
         for element in elements {
-            if let Element::AffinityId(frontend, number) = element
-                && let Some(fate) = table.fate(frontend)
-                && fate.affinity.is_some()
-            {
-                state.adopt_number(&fate.service, *number);
+            let (frontend, number) = match element {
+                Element::AffinityId(frontend, number) => (frontend, Some(*number)),
+                Element::Mark(frontend, _, mark) => (frontend, state.number_of(*mark)),
+                _ => continue,
+            };
+            if let Some((number, fate)) = number.zip(table.fate(frontend)) {
+                state.adopt_number(&fate.service, number);
             }
         }
         let is_wanted = |frontend: &Frontend| !out.contains(&Culprit::Frontend(*frontend));
@@ -170,6 +172,7 @@ pub(crate) fn context(table: &ServiceTable, family: Family, options: Options) ->
     Context {
         family,
         masquerade_mark: options.masquerade_mark,
+        balancer: options.balancer,
         detector: table.settings().detector[family].clone(),
         node_ports_anywhere: *node_ports == NodePortAddresses::AnyLocal,
         service_cidrs: table.service_cidrs().iter().copied().filter(|cidr| cidr.family() == family).collect(),

@@ -2,9 +2,10 @@
 
 use kube_verdict_table::{Cidr, Family, LocalDetector, Protocol};
 
-use super::names::{Chain, Entry, Scope, Set, Space};
+use super::marks::{Balancer, Marks};
+use super::names::{Chain, Entry, Over, Scope, Set, Space};
 use super::sets::{client, frontend, with};
-use super::statement::{Detect, Field, Rule, Statement};
+use super::statement::{Bits, Detect, Field, Rule, Statement};
 
 /// What the rules of one family depend on beside the services.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Context {
     pub family: Family,
     /// the mark bit that asks for masquerading, as a mask
     pub masquerade_mark: u32,
+    /// who chooses backends
+    pub balancer: Balancer,
     /// how local pods are told
     pub detector: Option<LocalDetector>,
     /// NodePorts are served on every local address
@@ -26,7 +29,7 @@ pub struct Context {
 pub struct BaseHook {
     /// `nat` or `filter`
     pub kind: &'static str,
-    /// `prerouting`, `output` or `postrouting`
+    /// `prerouting`, `input`, `output` or `postrouting`
     pub hook: &'static str,
     /// NF_INET_* of linux/netfilter.h
     pub number: u32,
@@ -35,10 +38,16 @@ pub struct BaseHook {
 }
 
 const PREROUTING: u32 = 0;
+const INPUT: u32 = 1;
 const OUTPUT: u32 = 3;
 const POSTROUTING: u32 = 4;
 const DSTNAT: i32 = -100;
 const SRCNAT: i32 = 100;
+/// IPVS sees packets for this node just before 100, and those of this node just after −100 (`ip_vs_ops4` of
+/// net/netfilter/ipvs/ip_vs_core.c). What it sends on comes to output once more, from the beginning.
+const AFTER_IPVS: i32 = SRCNAT + 2;
+/// Before whatever others do in mangle: they are to see the packet's own mark.
+const BEFORE_MANGLE: i32 = -151;
 
 impl Chain {
     /// The hook of a base chain.
@@ -49,32 +58,45 @@ impl Chain {
             Chain::Postrouting => ("nat", "postrouting", POSTROUTING, SRCNAT),
             Chain::AffinityPrerouting => ("filter", "prerouting", PREROUTING, DSTNAT + 1),
             Chain::AffinityOutput => ("filter", "output", OUTPUT, DSTNAT + 1),
+            Chain::AffinitySent => ("filter", "output", OUTPUT, BEFORE_MANGLE - 1),
+            Chain::AffinityTaken => ("filter", "input", INPUT, AFTER_IPVS - 1),
+            Chain::Steer => ("filter", "prerouting", PREROUTING, DSTNAT + 1),
+            Chain::Sent => ("filter", "output", OUTPUT, BEFORE_MANGLE),
+            Chain::Taken => ("filter", "input", INPUT, AFTER_IPVS),
             _ => return None,
         };
         Some(BaseHook { kind, hook, number, priority })
     }
 
     /// The chains its rules go to, and those that must be there for it to work.
-    pub fn needs(self) -> Vec<Chain> {
+    pub fn needs(self, balancer: Balancer) -> Vec<Chain> {
         match self {
             Chain::Prerouting | Chain::Output => vec![Chain::Dispatch],
-            Chain::AffinityPrerouting | Chain::AffinityOutput => vec![Chain::Remember],
-            Chain::RememberFor(_) => vec![Chain::AffinityPrerouting, Chain::AffinityOutput],
-            Chain::Spread { space, entry, sticky, slots } => {
-                let mut needs = Vec::new();
-                match entry {
-                    Entry::Pick if sticky => {
-                        needs.push(Chain::Recall(space, Scope::Cluster));
-                        needs.push(Chain::Spread { space, entry, sticky: false, slots });
-                    }
-                    Entry::Internal | Entry::External => {
-                        needs.push(Chain::Spread { space, entry: Entry::Pick, sticky, slots })
-                    }
-                    Entry::Local if sticky => needs.push(Chain::Recall(space, Scope::Local)),
-                    _ => {}
+            Chain::Sent | Chain::Taken => vec![Chain::Restore],
+            Chain::AffinityPrerouting
+            | Chain::AffinityOutput
+            | Chain::AffinitySent
+            | Chain::AffinityTaken => vec![Chain::Remember],
+            Chain::RememberFor(_) => match balancer {
+                Balancer::Ipvs(_) => vec![
+                    Chain::AffinityPrerouting,
+                    Chain::AffinityOutput,
+                    Chain::AffinitySent,
+                    Chain::AffinityTaken,
+                ],
+                _ => vec![Chain::AffinityPrerouting, Chain::AffinityOutput],
+            },
+            Chain::Spread { space, entry, sticky, over } => match entry {
+                Entry::Pick if sticky => vec![
+                    Chain::Recall(space, Scope::Cluster),
+                    Chain::Spread { space, entry, sticky: false, over },
+                ],
+                Entry::Internal | Entry::External => {
+                    vec![Chain::Spread { space, entry: Entry::Pick, sticky, over }]
                 }
-                needs
-            }
+                Entry::Local if sticky => vec![Chain::Recall(space, Scope::Local)],
+                _ => vec![],
+            },
             _ => vec![],
         }
     }
@@ -85,8 +107,16 @@ impl Chain {
             Chain::Prerouting | Chain::Output => vec![vec![Statement::Jump(Chain::Dispatch)]],
             Chain::Postrouting => postrouting(context),
             Chain::AffinityPrerouting | Chain::AffinityOutput => {
-                vec![vec![Statement::New, Statement::Numbered, Statement::Jump(Chain::Remember)]]
+                vec![remember_new(context, false)]
             }
+            Chain::AffinitySent => vec![remember_new(context, true)],
+            Chain::AffinityTaken => {
+                vec![[vec![Statement::DestinationIsLocal(true)], remember_new(context, true)].concat()]
+            }
+            Chain::Steer => steer(context),
+            Chain::Sent => sent(context),
+            Chain::Taken => taken(context),
+            Chain::Restore => restore(context),
             Chain::Dispatch => dispatch(context),
             Chain::NoEndpoints => vec![vec![Statement::Reject]],
             Chain::CheckSource => check_source(),
@@ -96,11 +126,11 @@ impl Chain {
                 vec![Statement::Remember { client: client(context.family), seconds }],
                 vec![Statement::ClearNumber],
             ],
-            Chain::Spread { space, entry, sticky, slots } => match entry {
-                Entry::Pick => pick(space, sticky, slots),
-                Entry::Internal => masqueraded(context, unless_local_pod(context), space, sticky, slots),
-                Entry::External => masqueraded(context, vec![], space, sticky, slots),
-                Entry::Local => local(context, space, sticky, slots),
+            Chain::Spread { space, entry, sticky, over } => match entry {
+                Entry::Pick => pick(context, space, sticky, over),
+                Entry::Internal => masqueraded(context, unless_local_pod(context), space, sticky, over),
+                Entry::External => masqueraded(context, vec![], space, sticky, over),
+                Entry::Local => local(context, space, sticky, over),
             },
         }
     }
@@ -141,6 +171,17 @@ fn check_source() -> Vec<Rule> {
     ]
 }
 
+/// Who is chosen, by whom.
+fn chosen(context: &Context, space: Space, scope: Scope, over: Over) -> Vec<Rule> {
+    match (over, context.balancer.marks()) {
+        (Over::Slots(0), _) => vec![],
+        (Over::Slots(slots), _) => slots_of(space, scope, slots),
+        (Over::Ipvs, Some(marks)) => hand_over(context, marks, space, scope),
+        // Nobody asks for it without marks; what gets here is dropped behind it.
+        (Over::Ipvs, None) => vec![],
+    }
+}
+
 /// The slots, and slot 0 for those who chose a slot that is no more.
 fn slots_of(space: Space, scope: Scope, slots: u32) -> Vec<Rule> {
     let set = Set::Endpoints(space, scope);
@@ -150,39 +191,127 @@ fn slots_of(space: Space, scope: Scope, slots: u32) -> Vec<Rule> {
     ]
 }
 
-fn pick(space: Space, sticky: bool, slots: u32) -> Vec<Rule> {
+/// To the frontend's virtual server: the packet takes its whole mark, and the connection carries on what the mark
+/// said before: whether to masquerade, and that it is IPVS's.
+fn hand_over(context: &Context, marks: Marks, space: Space, scope: Scope) -> Vec<Rule> {
+    let masquerade = context.masquerade_mark;
+    vec![
+        vec![
+            Statement::Marked(masquerade),
+            Statement::ChangeConnectionMark(Bits::set(masquerade)),
+            Statement::ChangeMark(Bits::unset(masquerade)),
+        ],
+        vec![Statement::AnyMark, Statement::SetAside { seconds: ASIDE_SECONDS }],
+        vec![
+            Statement::MarkBy(frontend(space), Set::Marks(space, scope)),
+            Statement::ChangeConnectionMark(Bits::to(marks.value(), marks.mask())),
+            Statement::Accept,
+        ],
+    ]
+}
+
+/// A first packet that is held up for longer on its way to IPVS loses what others had marked it with.
+const ASIDE_SECONDS: u32 = 10;
+
+fn is_for_ipvs(marks: Marks, holds: bool) -> Statement {
+    Statement::MarkIs { mask: marks.mask(), value: marks.value(), holds }
+}
+
+fn is_with_ipvs(marks: Marks) -> Statement {
+    Statement::ConnectionMarkIs { mask: marks.mask(), value: marks.value() }
+}
+
+/// IPVS sees what is delivered to this node, so later packets of its connections are marked for the policy rule
+/// that has them delivered. It knows them by their addresses: the other bits of the mark stay.
+fn steer(context: &Context) -> Vec<Rule> {
+    let Some(marks) = context.balancer.marks() else { return vec![] };
+    vec![vec![
+        is_with_ipvs(marks),
+        Statement::OriginalDirection,
+        is_for_ipvs(marks, false),
+        Statement::ChangeMark(Bits::to(marks.value(), marks.mask())),
+    ]]
+}
+
+fn sent(context: &Context) -> Vec<Rule> {
+    let Some(marks) = context.balancer.marks() else { return vec![] };
+    vec![vec![is_for_ipvs(marks, true), Statement::Goto(Chain::Restore)]]
+}
+
+/// What IPVS gave to a server on this node goes on with its own mark. What it did not take is addressed to nobody
+/// here, or to a NodePort: the connection is over (it was idle for longer than IPVS remembers), or begins just when
+/// its virtual server goes.
+fn taken(context: &Context) -> Vec<Rule> {
+    let Some(marks) = context.balancer.marks() else { return vec![] };
+    vec![
+        vec![is_for_ipvs(marks, true), Statement::DestinationIsLocal(true), Statement::Goto(Chain::Restore)],
+        vec![
+            is_for_ipvs(marks, true),
+            Statement::Established,
+            Statement::ProtocolIs(Protocol::Tcp),
+            Statement::Reset,
+        ],
+        vec![is_for_ipvs(marks, true), Statement::Drop],
+    ]
+}
+
+fn restore(context: &Context) -> Vec<Rule> {
+    let Some(marks) = context.balancer.marks() else { return vec![] };
+    vec![
+        vec![
+            Statement::New,
+            Statement::MarkBy(vec![Field::ConnectionId], Set::OtherMarks),
+            Statement::Accept,
+        ],
+        vec![Statement::New, Statement::ClearMark, Statement::Accept],
+        vec![Statement::ChangeMark(Bits::clear(marks.mask()))],
+    ]
+}
+
+/// Remembers the clients of new connections that came by a recall chain: of those that IPVS has once it has chosen,
+/// of others at once.
+fn remember_new(context: &Context, sent_by_ipvs: bool) -> Rule {
+    let mut rule = vec![Statement::New, Statement::Numbered];
+    rule.extend(context.balancer.marks().map(|marks| is_for_ipvs(marks, sent_by_ipvs)));
+    rule.push(Statement::Jump(Chain::Remember));
+    rule
+}
+
+fn pick(context: &Context, space: Space, sticky: bool, over: Over) -> Vec<Rule> {
     if sticky {
-        let plain = Chain::Spread { space, entry: Entry::Pick, sticky: false, slots };
+        let plain = Chain::Spread { space, entry: Entry::Pick, sticky: false, over };
         return vec![
             vec![Statement::Jump(Chain::Recall(space, Scope::Cluster))],
             vec![Statement::Goto(plain)],
         ];
     }
-    let mut rules = slots_of(space, Scope::Cluster, slots);
+    let mut rules = chosen(context, space, Scope::Cluster, over);
     rules.push(vec![Statement::Drop]);
     rules
 }
 
-fn masqueraded(context: &Context, mut condition: Rule, space: Space, sticky: bool, slots: u32) -> Vec<Rule> {
-    condition.push(Statement::Mark(context.masquerade_mark));
-    vec![condition, vec![Statement::Goto(Chain::Spread { space, entry: Entry::Pick, sticky, slots })]]
+fn masqueraded(context: &Context, mut condition: Rule, space: Space, sticky: bool, over: Over) -> Vec<Rule> {
+    condition.push(mark_to_masquerade(context));
+    vec![condition, vec![Statement::Goto(Chain::Spread { space, entry: Entry::Pick, sticky, over })]]
+}
+
+fn mark_to_masquerade(context: &Context) -> Statement {
+    Statement::ChangeMark(Bits::set(context.masquerade_mark))
 }
 
 /// Reference §3.4, in its order. A packet that finds no local slot because the policy changed under way is
 /// dropped: the cluster's endpoints would answer to a client that we did not masquerade.
-fn local(context: &Context, space: Space, sticky: bool, slots: u32) -> Vec<Rule> {
+fn local(context: &Context, space: Space, sticky: bool, over: Over) -> Vec<Rule> {
     let inside = || Statement::VerdictMap(frontend(space), Set::Inside(space));
     let mut rules: Vec<Rule> = detects(context)
         .into_iter()
         .map(|detect| vec![Statement::LocalPod(detect, true), inside()])
         .collect();
-    rules.push(vec![Statement::SourceIsLocal, Statement::Mark(context.masquerade_mark), inside()]);
-    if slots > 0 {
-        if sticky {
-            rules.push(vec![Statement::Jump(Chain::Recall(space, Scope::Local))]);
-        }
-        rules.extend(slots_of(space, Scope::Local, slots));
+    rules.push(vec![Statement::SourceIsLocal, mark_to_masquerade(context), inside()]);
+    if sticky {
+        rules.push(vec![Statement::Jump(Chain::Recall(space, Scope::Local))]);
     }
+    rules.extend(chosen(context, space, Scope::Local, over));
     rules.push(vec![Statement::Drop]);
     rules
 }
@@ -223,14 +352,18 @@ fn remember() -> Vec<Rule> {
 /// Reference §4.1's mechanics. The bit is cleared so that encapsulations of the packet pass unchanged.
 fn postrouting(context: &Context) -> Vec<Rule> {
     let mark = context.masquerade_mark;
-    vec![
-        vec![Statement::Marked(mark), Statement::Unmark(mark), Statement::Masquerade],
-        vec![
-            Statement::Dnated,
-            Statement::In(vec![Field::Saddr, Field::Daddr, Field::Protocol, Field::Dport], Set::Hairpins),
-            Statement::Masquerade,
-        ],
-    ]
+    let hairpin =
+        || Statement::In(vec![Field::Saddr, Field::Daddr, Field::Protocol, Field::Dport], Set::Hairpins);
+    let mut rules = vec![
+        vec![Statement::Marked(mark), Statement::ChangeMark(Bits::unset(mark)), Statement::Masquerade],
+        vec![Statement::Dnated, hairpin(), Statement::Masquerade],
+    ];
+    if let Some(marks) = context.balancer.marks() {
+        let wants = Statement::ConnectionMarkIs { mask: marks.mask() | mark, value: marks.value() | mark };
+        rules.push(vec![wants, Statement::ChangeConnectionMark(Bits::unset(mark)), Statement::Masquerade]);
+        rules.push(vec![is_with_ipvs(marks), hairpin(), Statement::Masquerade]);
+    }
+    rules
 }
 
 fn detects(context: &Context) -> Vec<Detect> {

@@ -28,6 +28,8 @@ pub enum Element {
     SourceRange(Frontend, Cidr),
     /// [`Set::Endpoints`]
     Slot(Frontend, Scope, u32, Backend),
+    /// [`Set::Marks`]
+    Mark(Frontend, Scope, u32),
     /// [`Set::AffinityIds`]
     AffinityId(Frontend, u32),
     /// [`Set::AffinityTimeouts`]: number, seconds
@@ -51,6 +53,7 @@ impl Element {
             Element::BySource(..) => Set::BySource,
             Element::SourceRange(..) => Set::SourceRanges,
             Element::Slot(frontend, scope, ..) => Set::Endpoints(Space::of(frontend), *scope),
+            Element::Mark(frontend, scope, _) => Set::Marks(Space::of(frontend), *scope),
             Element::AffinityId(frontend, _) => Set::AffinityIds(Space::of(frontend)),
             Element::AffinityTimeout(..) => Set::AffinityTimeouts,
             Element::Sticky(frontend, scope, ..) => Set::Sticky(Space::of(frontend), *scope),
@@ -68,6 +71,7 @@ impl Element {
             | Element::BySource(frontend, _)
             | Element::SourceRange(frontend, _)
             | Element::Slot(frontend, ..)
+            | Element::Mark(frontend, ..)
             | Element::AffinityId(frontend, _)
             | Element::Sticky(frontend, ..) => Some(*frontend),
             _ => None,

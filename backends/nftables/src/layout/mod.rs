@@ -9,6 +9,19 @@
 //! | `affinity-prerouting`, `affinity-output` | filter, −99 | new packets | remember the client's backend; only while a service wants it |
 //! | `postrouting` | nat, srcnat (100) | first packets | masquerade the marked and the hairpins |
 //!
+//! Where IPVS balances, a chain that would spread connections over slots gives the packet the mark of a virtual
+//! server instead ([`Balancer`]), and these are there too:
+//!
+//! | chain | type, hook, priority | sees | does |
+//! |---|---|---|---|
+//! | `ipvs-steer` | filter, prerouting, −99 | later packets of IPVS's connections | marks them, so that a policy rule has them delivered here, where IPVS looks |
+//! | `ipvs-sent` | filter, output, −151 | what IPVS sends on | gives the packet the mark back that it had before |
+//! | `ipvs-taken` | filter, input, 102 | what IPVS left here | the same for servers of this node; what IPVS did not take is reset or dropped, so that no program of this node answers for a service |
+//! | `affinity-sent`, `affinity-taken` | filter, output −152, input 101 | what IPVS chose for clients with affinity | remember the backend |
+//!
+//! IPVS compares whole marks, so a first packet's own mark is put aside (`other-marks`). The decision to masquerade
+//! and that IPVS has the connection are in the connection's mark from then on; the former until postrouting.
+//!
 //! Verdicts (reject, drop, source ranges) are given in the nat chains too: they see each connection's first
 //! packet only, so established connections outlive the loss of their endpoints and pay nothing for us.
 //!
@@ -23,6 +36,7 @@
 
 mod chains;
 mod element;
+mod marks;
 mod names;
 mod programme;
 mod sets;
@@ -30,10 +44,11 @@ mod statement;
 
 pub use chains::{BaseHook, Context};
 pub use element::{Element, Verdict};
-pub use names::{Chain, Entry, Scope, Set, Space};
-pub use programme::{HASH_SEED, OURS, Programme};
+pub use marks::{Balancer, Marks, NoMarks};
+pub use names::{Chain, Entry, Over, Scope, Set, Space};
+pub use programme::{HASH_SEED, Marked, OURS, Programme, port_number};
 pub use sets::{Data, Declaration};
-pub use statement::{Detect, Field, Rule, Statement, loopback};
+pub use statement::{Bits, Detect, Field, Rule, Statement, loopback};
 
 /// The name of our table in each family.
 pub const TABLE: &str = "kube-verdict";

@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use kube_verdict_table::Frontend;
 
+use super::marks::Balancer;
+
 /// What a frontend's elements are keyed by: an address, protocol and port, or for NodePorts protocol and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Space {
@@ -58,6 +60,11 @@ pub enum Set {
     SourceRanges,
     /// frontend . slot -> backend
     Endpoints(Space, Scope),
+    /// frontend -> mark of its virtual server, where IPVS balances
+    Marks(Space, Scope),
+    /// connection -> the mark that its first packet had before it got that of a virtual server; written by the
+    /// kernel
+    OtherMarks,
     /// frontend -> number of its service port, for affinity
     AffinityIds(Space),
     /// number of a service port -> the chain that remembers for its timeout
@@ -86,6 +93,10 @@ impl Set {
             Set::Endpoints(NodePort, Cluster),
             Set::Endpoints(Address, Local),
             Set::Endpoints(NodePort, Local),
+            Set::Marks(Address, Cluster),
+            Set::Marks(NodePort, Cluster),
+            Set::Marks(Address, Local),
+            Set::Marks(NodePort, Local),
             Set::Inside(Address),
             Set::Inside(NodePort),
             Set::BySource,
@@ -101,8 +112,19 @@ impl Set {
             Set::Sticky(NodePort, Cluster),
             Set::Sticky(Address, Local),
             Set::Sticky(NodePort, Local),
+            Set::OtherMarks,
         ]
         .into_iter()
+    }
+
+    /// Whether it is there when connections are balanced so.
+    pub fn serves(self, balancer: Balancer) -> bool {
+        match self {
+            Set::Endpoints(..) => !matches!(balancer, Balancer::Ipvs(_)),
+            Set::Marks(..) => matches!(balancer, Balancer::Ipvs(_)),
+            Set::OtherMarks => balancer.marks().is_some(),
+            _ => true,
+        }
     }
 
     /// Its name in the kernel.
@@ -119,6 +141,11 @@ impl Set {
             Set::Endpoints(Address, Local) => "local-endpoints",
             Set::Endpoints(NodePort, Cluster) => "nodeport-endpoints",
             Set::Endpoints(NodePort, Local) => "nodeport-local-endpoints",
+            Set::Marks(Address, Cluster) => "service-marks",
+            Set::Marks(Address, Local) => "service-local-marks",
+            Set::Marks(NodePort, Cluster) => "nodeport-marks",
+            Set::Marks(NodePort, Local) => "nodeport-local-marks",
+            Set::OtherMarks => "other-marks",
             Set::AffinityIds(Address) => "affinity-services",
             Set::AffinityIds(NodePort) => "affinity-nodeports",
             Set::AffinityTimeouts => "affinity-timeouts",
@@ -152,6 +179,24 @@ pub enum Entry {
     Local,
 }
 
+/// What connections are spread over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Over {
+    /// so many slots; 0 only for [`Entry::Local`]
+    Slots(u32),
+    /// the real servers of a virtual one: IPVS chooses
+    Ipvs,
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Over::Slots(slots) => slots.fmt(f),
+            Over::Ipvs => f.write_str("ipvs"),
+        }
+    }
+}
+
 /// A chain of our table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Chain {
@@ -165,6 +210,18 @@ pub enum Chain {
     AffinityPrerouting,
     /// base chain, filter: only while some service has affinity
     AffinityOutput,
+    /// base chain, filter, where IPVS balances: as [`Chain::AffinityOutput`], for what IPVS sent on
+    AffinitySent,
+    /// base chain, filter, where IPVS balances: the same for what it gave to this node
+    AffinityTaken,
+    /// base chain, filter, where IPVS balances: later packets of its connections are to be delivered here
+    Steer,
+    /// base chain, filter, where IPVS balances: what it sent on
+    Sent,
+    /// base chain, filter, where IPVS balances: what is delivered to this node after IPVS saw it
+    Taken,
+    /// gives packets back the mark that they had before
+    Restore,
     /// finds the frontend
     Dispatch,
     /// rejects: no usable endpoint anywhere
@@ -177,7 +234,7 @@ pub enum Chain {
     Remember,
     /// remembers a client's backend for so many seconds
     RememberFor(u32),
-    /// spreads connections over so many slots
+    /// spreads connections
     Spread {
         /// whose slots
         space: Space,
@@ -185,14 +242,14 @@ pub enum Chain {
         entry: Entry,
         /// with session affinity
         sticky: bool,
-        /// how many slots; 0 only for [`Entry::Local`]
-        slots: u32,
+        /// over what
+        over: Over,
     },
 }
 
 impl Chain {
     /// Chains that are there whatever the table holds.
-    pub const ALWAYS: [Chain; 6] = [
+    const ALWAYS: [Chain; 6] = [
         Chain::NoEndpoints,
         Chain::CheckSource,
         Chain::Dispatch,
@@ -200,6 +257,14 @@ impl Chain {
         Chain::Output,
         Chain::Postrouting,
     ];
+    /// Chains that are there as long as IPVS has connections.
+    const FOR_IPVS: [Chain; 4] = [Chain::Restore, Chain::Steer, Chain::Sent, Chain::Taken];
+
+    /// Chains that are there whatever the table holds.
+    pub fn always(balancer: Balancer) -> impl Iterator<Item = Chain> {
+        let for_ipvs = Chain::FOR_IPVS.into_iter().filter(move |_| balancer.marks().is_some());
+        Chain::ALWAYS.into_iter().chain(for_ipvs)
+    }
 
     /// Chains with a fixed name.
     fn fixed() -> impl Iterator<Item = Chain> {
@@ -207,7 +272,9 @@ impl Chain {
             Space::ALL.into_iter().flat_map(|a| Scope::ALL.into_iter().map(move |b| Chain::Recall(a, b)));
         Chain::ALWAYS
             .into_iter()
-            .chain([Chain::AffinityPrerouting, Chain::AffinityOutput, Chain::Remember])
+            .chain(Chain::FOR_IPVS)
+            .chain([Chain::AffinityPrerouting, Chain::AffinityOutput])
+            .chain([Chain::AffinitySent, Chain::AffinityTaken, Chain::Remember])
             .chain(recalls)
     }
 }
@@ -220,6 +287,12 @@ impl fmt::Display for Chain {
             Chain::Postrouting => "postrouting",
             Chain::AffinityPrerouting => "affinity-prerouting",
             Chain::AffinityOutput => "affinity-output",
+            Chain::AffinitySent => "affinity-sent",
+            Chain::AffinityTaken => "affinity-taken",
+            Chain::Steer => "ipvs-steer",
+            Chain::Sent => "ipvs-sent",
+            Chain::Taken => "ipvs-taken",
+            Chain::Restore => "restore-mark",
             Chain::Dispatch => "dispatch",
             Chain::NoEndpoints => "no-endpoints",
             Chain::CheckSource => "check-source",
@@ -229,7 +302,7 @@ impl fmt::Display for Chain {
             Chain::Recall(Space::NodePort, Scope::Local) => "recall-nodeport-local",
             Chain::Remember => "remember",
             Chain::RememberFor(seconds) => return write!(f, "remember-{seconds}s"),
-            Chain::Spread { space, entry, sticky, slots } => {
+            Chain::Spread { space, entry, sticky, over } => {
                 let space = if *space == Space::NodePort { "nodeport-" } else { "" };
                 let sticky = if *sticky { "sticky-" } else { "" };
                 let entry = match entry {
@@ -238,7 +311,7 @@ impl fmt::Display for Chain {
                     Entry::External => "external",
                     Entry::Local => "local",
                 };
-                return write!(f, "{space}{sticky}{entry}-{slots}");
+                return write!(f, "{space}{sticky}{entry}-{over}");
             }
         })
     }
@@ -263,7 +336,7 @@ impl FromStr for Chain {
                     Some(rest) => (true, rest),
                     None => (false, rest),
                 };
-                let (entry, slots) = rest.rsplit_once('-').ok_or(())?;
+                let (entry, over) = rest.rsplit_once('-').ok_or(())?;
                 let entry = match entry {
                     "pick" => Entry::Pick,
                     "internal" => Entry::Internal,
@@ -271,7 +344,11 @@ impl FromStr for Chain {
                     "local" => Entry::Local,
                     _ => return Err(()),
                 };
-                Chain::Spread { space, entry, sticky, slots: slots.parse().map_err(drop)? }
+                let over = match over {
+                    "ipvs" => Over::Ipvs,
+                    slots => Over::Slots(slots.parse().map_err(drop)?),
+                };
+                Chain::Spread { space, entry, sticky, over }
             }
         };
         if chain.to_string() == name { Ok(chain) } else { Err(()) }
@@ -287,10 +364,12 @@ mod tests {
         let spreads =
             [Entry::Pick, Entry::Internal, Entry::External, Entry::Local].into_iter().flat_map(|entry| {
                 Space::ALL.into_iter().flat_map(move |space| {
-                    [true, false].map(|sticky| Chain::Spread { space, entry, sticky, slots: 17 })
+                    [true, false].map(|sticky| {
+                        [Over::Slots(17), Over::Ipvs].map(|over| Chain::Spread { space, entry, sticky, over })
+                    })
                 })
             });
-        for chain in Chain::fixed().chain(spreads).chain([Chain::RememberFor(10800)]) {
+        for chain in Chain::fixed().chain(spreads.flatten()).chain([Chain::RememberFor(10800)]) {
             assert_eq!(chain.to_string().parse(), Ok(chain));
         }
         for set in Set::all() {

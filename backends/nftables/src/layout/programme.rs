@@ -1,12 +1,14 @@
 //! What one frontend has in the kernel, and how a fate becomes that.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use kube_verdict_table::{Backend, Cidr, Fate, Frontend, Masquerade, Route, Target};
+use kube_verdict_table::{Backend, Cidr, Fate, Frontend, Masquerade, Policy, Route, Target};
 
 use super::element::{Element, Verdict};
-use super::names::{Chain, Entry, Scope, Space};
+use super::marks::Balancer;
+use super::names::{Chain, Entry, Over, Scope, Space};
 use crate::jhash::jhash;
 use crate::slots;
 
@@ -19,12 +21,34 @@ pub struct Programme {
     pub inside: Option<Verdict>,
     /// the sources allowed
     pub sources: Option<Arc<[Cidr]>>,
-    /// the backend of each slot
+    /// the backend of each slot; where IPVS balances, those that a client may be sent back to
     pub cluster: Box<[Backend]>,
-    /// the backend of each local slot
+    /// the same of the local ones
     pub local: Box<[Backend]>,
-    /// the number of the service port and the affinity timeout in seconds
-    pub affinity: Option<(u32, u32)>,
+    /// the marks of its virtual servers, where IPVS balances
+    pub marks: Marked,
+    /// the number of the service port, if it needs one: for affinity, or for its marks
+    pub number: Option<NonZeroU32>,
+    /// the affinity timeout in seconds
+    pub affinity: Option<u32>,
+}
+
+/// The marks of a frontend's virtual servers; 0: it has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marked {
+    /// for most sources
+    pub cluster: u32,
+    /// for sources from outside under externalTrafficPolicy Local
+    pub local: u32,
+}
+
+impl Marked {
+    /// The marks, each with its scope.
+    pub fn iter(self) -> impl Iterator<Item = (Scope, u32)> {
+        [(Scope::Cluster, self.cluster), (Scope::Local, self.local)]
+            .into_iter()
+            .filter(|(_, mark)| *mark != 0)
+    }
 }
 
 /// The seed of our hashes.
@@ -53,53 +77,45 @@ pub fn hash_backend(backend: &Backend) -> u32 {
 }
 
 impl Programme {
-    /// What a fate asks for. `before` keeps backends in their slots; `number` is the service port's, for
-    /// affinity.
-    pub fn new(frontend: &Frontend, fate: &Fate, before: Option<&Programme>, number: Option<u32>) -> Self {
-        let space = Space::of(frontend);
-        let assign = |old: Option<&[Backend]>, target: &Target| match target {
-            Target::Backends(selection) => slots::assign(old.unwrap_or_default(), &selection.backends),
-            _ => Box::default(),
-        };
-        let spread = |entry, backends: &[Backend]| {
-            let slots = u32::try_from(backends.len()).unwrap_or(u32::MAX);
-            Verdict::Goto(Chain::Spread { space, entry, sticky: number.is_some() && slots > 0, slots })
-        };
-        let verdict = |entry, target: &Target, backends: &[Backend]| match target {
-            Target::Backends(_) => spread(entry, backends),
-            Target::Reject => Verdict::Goto(Chain::NoEndpoints),
-            Target::Drop => Verdict::Drop,
-        };
-        let affinity = number.zip(fate.affinity).map(|(number, affinity)| (number, affinity.timeout_seconds));
+    /// What a fate asks for. `before` keeps backends in their slots; `number` is the service port's, for affinity
+    /// and for the marks of its virtual servers. Where IPVS balances and there is no number left, connections
+    /// are dropped.
+    pub fn new(
+        frontend: &Frontend,
+        fate: &Fate,
+        before: Option<&Programme>,
+        number: Option<NonZeroU32>,
+        balancer: Balancer,
+    ) -> Self {
+        let affinity = number.and(fate.affinity).map(|affinity| affinity.timeout_seconds);
+        let writer = Writer { space: Space::of(frontend), is_sticky: affinity.is_some(), number, balancer };
         let sources = fate.sources.clone();
-        let before_cluster = before.map(|before| &*before.cluster);
-        match &fate.route {
+        let (before_cluster, before_local) =
+            before.map_or((&[][..], &[][..]), |before| (&*before.cluster, &*before.local));
+        let nobody = Pool { over: Over::Slots(0), backends: Box::default(), mark: 0 };
+        let (verdict, inside, cluster, local) = match &fate.route {
             Route::Everyone(target) => {
-                let cluster = assign(before_cluster, target);
                 let entry = match fate.masquerade {
                     Masquerade::Never => Entry::Pick,
                     Masquerade::UnlessLocalPod => Entry::Internal,
                     Masquerade::Always => Entry::External,
                 };
-                let verdict = verdict(entry, target, &cluster);
-                Programme { verdict, inside: None, sources, cluster, local: Box::default(), affinity }
+                let cluster = writer.pool(target, before_cluster);
+                (writer.verdict(entry, target, &cluster), None, cluster, nobody)
             }
-            Route::ByOrigin { inside: Target::Reject, outside: Target::Reject } => Programme {
-                verdict: Verdict::Goto(Chain::NoEndpoints),
-                inside: None,
-                sources,
-                cluster: Box::default(),
-                local: Box::default(),
-                affinity,
-            },
+            Route::ByOrigin { inside: Target::Reject, outside: Target::Reject } => {
+                (Verdict::Goto(Chain::NoEndpoints), None, nobody.clone(), nobody)
+            }
             Route::ByOrigin { inside, outside } => {
-                let cluster = assign(before_cluster, inside);
-                let local = assign(before.map(|before| &*before.local), outside);
-                let inside = verdict(Entry::Pick, inside, &cluster);
-                let verdict = spread(Entry::Local, &local);
-                Programme { verdict, inside: Some(inside), sources, cluster, local, affinity }
+                let cluster = writer.pool(inside, before_cluster);
+                let local = writer.pool(outside, before_local);
+                let inside = writer.verdict(Entry::Pick, inside, &cluster);
+                (writer.spread(Entry::Local, local.over), Some(inside), cluster, local)
             }
-        }
+        };
+        let marks = Marked { cluster: cluster.mark, local: local.mark };
+        let (cluster, local) = (cluster.backends, local.backends);
+        Programme { verdict, inside, sources, cluster, local, marks, number, affinity }
     }
 
     /// What is known of a frontend whose slots were read back.
@@ -111,6 +127,8 @@ impl Programme {
             sources: None,
             cluster: cluster.into(),
             local: local.into(),
+            marks: Marked::default(),
+            number: None,
             affinity: None,
         }
     }
@@ -135,17 +153,19 @@ impl Programme {
         .chain(sources)
         .chain(self.slot_elements(frontend, Scope::Cluster))
         .chain(self.slot_elements(frontend, Scope::Local))
-        .chain(self.affinity.map(|(number, _)| Element::AffinityId(frontend, number)))
+        .chain(self.affinity.and(self.number).map(|number| Element::AffinityId(frontend, number.get())))
     }
 
     fn slot_elements(&self, frontend: Frontend, scope: Scope) -> impl Iterator<Item = Element> {
-        let backends = match scope {
-            Scope::Cluster => &self.cluster,
-            Scope::Local => &self.local,
+        let (backends, mark) = match scope {
+            Scope::Cluster => (&self.cluster, self.marks.cluster),
+            Scope::Local => (&self.local, self.marks.local),
         };
+        let in_slots = if mark == 0 { &backends[..] } else { &[] };
         let slots = (0u32..)
-            .zip(backends.iter())
+            .zip(in_slots.iter())
             .map(move |(slot, backend)| Element::Slot(frontend, scope, slot, *backend));
+        let mark = (mark != 0).then_some(Element::Mark(frontend, scope, mark));
         // Two backends of one hash are one to their clients: the lower one serves both.
         let mut hashes: BTreeMap<u32, Backend> = BTreeMap::new();
         if self.affinity.is_some() {
@@ -154,8 +174,71 @@ impl Programme {
                 *lowest = (*lowest).min(*backend);
             }
         }
-        slots.chain(
-            hashes.into_iter().map(move |(hash, backend)| Element::Sticky(frontend, scope, hash, backend)),
-        )
+        let sticky =
+            hashes.into_iter().map(move |(hash, backend)| Element::Sticky(frontend, scope, hash, backend));
+        slots.chain(mark).chain(sticky)
     }
+}
+
+/// Backends as they are written for one scope.
+#[derive(Clone)]
+struct Pool {
+    over: Over,
+    backends: Box<[Backend]>,
+    /// of the virtual server; 0: there is none
+    mark: u32,
+}
+
+/// What the parts of one frontend's programme have in common.
+struct Writer {
+    space: Space,
+    is_sticky: bool,
+    number: Option<NonZeroU32>,
+    balancer: Balancer,
+}
+
+impl Writer {
+    fn pool(&self, target: &Target, before: &[Backend]) -> Pool {
+        let Target::Backends(selection) = target else {
+            return Pool { over: Over::Slots(0), backends: Box::default(), mark: 0 };
+        };
+        match self.balancer {
+            Balancer::Slots | Balancer::SlotsBesideIpvs(_) => {
+                let backends = slots::assign(before, &selection.backends);
+                let slots = u32::try_from(backends.len()).unwrap_or(u32::MAX);
+                Pool { over: Over::Slots(slots), backends, mark: 0 }
+            }
+            Balancer::Ipvs(marks) => {
+                let server = self.number.map(|number| server_number(number.get(), selection.choice.policy));
+                let mark = server.and_then(|server| marks.mark(server)).unwrap_or(0);
+                // Real servers are IPVS's; here they only matter to clients who have been somewhere.
+                let backends = if self.is_sticky { (&*selection.backends).into() } else { Box::default() };
+                Pool { over: Over::Ipvs, backends, mark }
+            }
+        }
+    }
+
+    fn spread(&self, entry: Entry, over: Over) -> Verdict {
+        let sticky = self.is_sticky && over != Over::Slots(0);
+        Verdict::Goto(Chain::Spread { space: self.space, entry, sticky, over })
+    }
+
+    fn verdict(&self, entry: Entry, target: &Target, pool: &Pool) -> Verdict {
+        match target {
+            Target::Backends(_) if pool.over == Over::Ipvs && pool.mark == 0 => Verdict::Drop,
+            Target::Backends(_) => self.spread(entry, pool.over),
+            Target::Reject => Verdict::Goto(Chain::NoEndpoints),
+            Target::Drop => Verdict::Drop,
+        }
+    }
+}
+
+/// The number of a service port's virtual server. It may have two: of all endpoints, and of this node's.
+fn server_number(number: u32, policy: Policy) -> u32 {
+    (number & !OURS) << 1 | u32::from(policy == Policy::Local)
+}
+
+/// The number of the service port that has a virtual server of this number.
+pub fn port_number(server: u32) -> u32 {
+    server >> 1 | OURS
 }

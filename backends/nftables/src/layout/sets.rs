@@ -16,6 +16,8 @@ pub enum Data {
     Backend,
     /// a number, kept in the packet's priority
     Number,
+    /// a packet mark
+    Mark,
 }
 
 /// The declaration of a set or map.
@@ -37,6 +39,9 @@ pub struct Declaration {
 /// table for each on creation, and forgets nobody before his time: further clients are not remembered.
 const AFFINITY_SIZE: u32 = 262_144;
 
+/// Marks put aside at a time: those of first packets that are on their way through this node.
+const ASIDE_SIZE: u32 = 65_536;
+
 /// A number that no slot reaches; nft wants some modulus in the declaration of the key.
 pub const SLOTS: u32 = 65536;
 
@@ -52,6 +57,10 @@ impl Set {
                 Declaration { interval: true, ..plain(with(Space::Address, Field::Saddr), Data::None) }
             }
             Set::Endpoints(space, _) => plain(with(space, Field::Random(SLOTS)), Data::Backend),
+            Set::Marks(space, _) => plain(frontend(space), Data::Mark),
+            Set::OtherMarks => {
+                Declaration { dynamic: Some(ASIDE_SIZE), ..plain(vec![Field::ConnectionId], Data::Mark) }
+            }
             Set::AffinityIds(space) => plain(frontend(space), Data::Number),
             Set::AffinityTimeouts => plain(vec![Field::Priority], Data::Verdict),
             Set::Affinity => Declaration {

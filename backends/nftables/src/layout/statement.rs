@@ -23,6 +23,10 @@ pub enum Field {
     OriginalDport,
     /// `meta priority`
     Priority,
+    /// `meta mark`
+    Mark,
+    /// `ct id`
+    ConnectionId,
     /// `numgen random mod N`
     Random(u32),
     /// `numgen inc mod 1`: slot 0
@@ -72,6 +76,28 @@ pub enum Statement {
     ProtocolIs(Protocol),
     /// `meta mark & BIT != 0`
     Marked(u32),
+    /// `meta mark & MASK == VALUE`, or `!=`
+    MarkIs {
+        /// these bits
+        mask: u32,
+        /// are so
+        value: u32,
+        /// or are not
+        holds: bool,
+    },
+    /// `meta mark != 0`
+    AnyMark,
+    /// `ct mark & MASK == VALUE`
+    ConnectionMarkIs {
+        /// these bits
+        mask: u32,
+        /// are so
+        value: u32,
+    },
+    /// `ct direction original`
+    OriginalDirection,
+    /// `ct state established`
+    Established,
     /// `ct state new`
     New,
     /// `ct status dnat`
@@ -80,10 +106,19 @@ pub enum Statement {
     Numbered,
     /// `KEY @set`
     In(Vec<Field>, Set),
-    /// `meta mark set meta mark | BIT`
-    Mark(u32),
-    /// `meta mark set meta mark ^ BIT`
-    Unmark(u32),
+    /// `meta mark set meta mark & KEEP | SET`
+    ChangeMark(Bits),
+    /// `ct mark set ct mark & KEEP | SET`
+    ChangeConnectionMark(Bits),
+    /// `meta mark set KEY map @set`
+    MarkBy(Vec<Field>, Set),
+    /// `meta mark set 0`
+    ClearMark,
+    /// `add @other-marks { ct id timeout … : meta mark }`
+    SetAside {
+        /// for how long at the most
+        seconds: u32,
+    },
     /// `meta priority set KEY map @set`
     Number(Vec<Field>, Set),
     /// `meta priority set none`
@@ -110,10 +145,45 @@ pub enum Statement {
     Jump(Chain),
     /// `goto CHAIN`
     Goto(Chain),
+    /// `accept`
+    Accept,
     /// `drop`
     Drop,
     /// `reject`: port unreachable, also for TCP (reference §3.2)
     Reject,
+    /// `reject with tcp reset`
+    Reset,
+}
+
+/// A change of a mark: what is kept of it, and what is turned over then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bits {
+    /// the bits that stay
+    pub keep: u32,
+    /// those that are set if they did not stay, and turned over if they did
+    pub set: u32,
+}
+
+impl Bits {
+    /// Sets some.
+    pub fn set(bits: u32) -> Self {
+        Bits { keep: !bits, set: bits }
+    }
+
+    /// Clears some that are set.
+    pub fn unset(bits: u32) -> Self {
+        Bits { keep: u32::MAX, set: bits }
+    }
+
+    /// Clears some.
+    pub fn clear(bits: u32) -> Self {
+        Bits { keep: !bits, set: 0 }
+    }
+
+    /// Gives those of a mask a value.
+    pub fn to(value: u32, mask: u32) -> Self {
+        Bits { keep: !mask, set: value }
+    }
 }
 
 /// A rule.

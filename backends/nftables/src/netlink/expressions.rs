@@ -109,6 +109,9 @@ pub(super) fn expression(expr: &Expr) -> *mut sys::nftnl_expr {
         Expr::MetaSet { key, slot } => Handle::alloc(c"meta")
             .u32(sys::NFTNL_EXPR_META_KEY, *key)
             .u32(sys::NFTNL_EXPR_META_SREG, register(*slot)),
+        Expr::CtSet { key, slot } => Handle::alloc(c"ct")
+            .u32(sys::NFTNL_EXPR_CT_KEY, *key)
+            .u32(sys::NFTNL_EXPR_CT_SREG, register(*slot)),
         Expr::Bitwise { slot, mask, xor } => Handle::alloc(c"bitwise")
             .u32(sys::NFTNL_EXPR_BITWISE_SREG, register(*slot))
             .u32(sys::NFTNL_EXPR_BITWISE_DREG, register(*slot))
@@ -187,13 +190,15 @@ const NAT_DNAT: u32 = 1;
 /// NFT_JUMP, NFT_GOTO
 const JUMP: u32 = -3i32 as u32;
 const GOTO: u32 = -4i32 as u32;
-/// NF_DROP
+/// NF_DROP, NF_ACCEPT
 const DROP: u32 = 0;
+const ACCEPT: u32 = 1;
 
 fn verdict(jump: &Jump) -> Handle {
     let handle = Handle::alloc(c"immediate").u32(sys::NFTNL_EXPR_IMM_DREG, 0);
     match jump {
         Jump::Drop => handle.u32(sys::NFTNL_EXPR_IMM_VERDICT, DROP),
+        Jump::Accept => handle.u32(sys::NFTNL_EXPR_IMM_VERDICT, ACCEPT),
         Jump::Jump(chain) => {
             handle.u32(sys::NFTNL_EXPR_IMM_VERDICT, JUMP).str(sys::NFTNL_EXPR_IMM_CHAIN, chain)
         }
@@ -264,6 +269,9 @@ pub(super) fn read_expression(handle: &Handle) -> Expr {
             direction: handle.has(sys::NFTNL_EXPR_CT_DIR).then(|| handle.get_u8(sys::NFTNL_EXPR_CT_DIR)),
             slot: at(sys::NFTNL_EXPR_CT_DREG),
         },
+        "ct" => {
+            Expr::CtSet { key: handle.get_u32(sys::NFTNL_EXPR_CT_KEY), slot: at(sys::NFTNL_EXPR_CT_SREG) }
+        }
         "nat" if handle.get_u32(sys::NFTNL_EXPR_NAT_TYPE) == NAT_DNAT => Expr::Dnat {
             family: handle.get_u32(sys::NFTNL_EXPR_NAT_FAMILY),
             address: at(sys::NFTNL_EXPR_NAT_REG_ADDR_MIN),
@@ -303,6 +311,7 @@ fn read_immediate(handle: &Handle, name: String) -> Expr {
             let chain = || handle.get_str(sys::NFTNL_EXPR_IMM_CHAIN);
             match handle.get_u32(sys::NFTNL_EXPR_IMM_VERDICT) {
                 DROP => Expr::Verdict(Jump::Drop),
+                ACCEPT => Expr::Verdict(Jump::Accept),
                 JUMP => Expr::Verdict(Jump::Jump(chain())),
                 GOTO => Expr::Verdict(Jump::Goto(chain())),
                 _ => Expr::Foreign(name),

@@ -4,7 +4,7 @@
 
 use kube_verdict_table::Family;
 
-use crate::bytecode::{META_L4PROTO, META_PRIORITY, NUMGEN_RANDOM};
+use crate::bytecode::{CT_ID, META_L4PROTO, META_MARK, META_PRIORITY, NUMGEN_RANDOM};
 use crate::layout::{Data, Declaration, Field};
 
 /// NFTNL_UDATA_SET_*
@@ -20,6 +20,7 @@ mod etype {
     pub(super) const VERDICT: u32 = 1;
     pub(super) const PAYLOAD: u32 = 7;
     pub(super) const META: u32 = 9;
+    pub(super) const CT: u32 = 12;
     pub(super) const CONCAT: u32 = 13;
     pub(super) const NUMGEN: u32 = 23;
 }
@@ -35,6 +36,9 @@ mod byte_order {
 const TRANSPORT: u32 = 11;
 const IP: u32 = 12;
 const IP6: u32 = 13;
+
+/// What nft says of the direction of a conntrack field that has none: -1.
+const NO_DIRECTION: u32 = u32::MAX;
 
 /// Only "no data byte order" and the two types; nft writes a trailing zero attribute for maps as well, which
 /// says that the data is no interval.
@@ -96,7 +100,8 @@ pub fn comment_of(data: &[u8]) -> Option<String> {
 fn order(fields: &[Field]) -> u32 {
     match fields {
         [Field::Saddr | Field::Daddr] => byte_order::BIG,
-        [Field::Priority] => byte_order::HOST,
+        [Field::Priority | Field::Mark] => byte_order::HOST,
+        [Field::ConnectionId] => byte_order::BIG,
         _ => byte_order::INVALID,
     }
 }
@@ -138,6 +143,8 @@ fn typeof_field(field: Field, family: Family) -> Vec<u8> {
         Field::Protocol => typeof_expr(etype::META, &numbers(&[META_L4PROTO])),
         Field::Dport | Field::OriginalDport => typeof_expr(etype::PAYLOAD, &numbers(&[TRANSPORT, 2])),
         Field::Priority => typeof_expr(etype::META, &numbers(&[META_PRIORITY])),
+        Field::Mark => typeof_expr(etype::META, &numbers(&[META_MARK])),
+        Field::ConnectionId => typeof_expr(etype::CT, &numbers(&[CT_ID, NO_DIRECTION])),
         Field::Random(slots) => typeof_expr(etype::NUMGEN, &numbers(&[NUMGEN_RANDOM, slots, 0])),
         Field::First | Field::HashSaddr | Field::HashBackend => typeof_field(field.declared(), family),
     }

@@ -7,11 +7,16 @@ pub mod machine;
 use std::collections::BTreeSet;
 
 use kube_verdict_nftables::Options;
+use kube_verdict_nftables::layout::{Balancer, Marks};
 use kube_verdict_table::objects::{Object, ObjectEvent};
 use kube_verdict_table::{LocalDetector, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings};
 use serde_json::{Value, json};
 
-pub const OPTIONS: Options = Options { masquerade_mark: 0x4000 };
+pub const OPTIONS: Options = Options::slots(0x4000);
+pub const MARKS: Marks = Marks::DEFAULT;
+pub const WITH_IPVS: Options = Options { masquerade_mark: 0x4000, balancer: Balancer::Ipvs(MARKS) };
+pub const BESIDE_IPVS: Options =
+    Options { masquerade_mark: 0x4000, balancer: Balancer::SlotsBesideIpvs(MARKS) };
 
 pub fn empty_table() -> ServiceTable {
     let settings = Settings {
@@ -22,6 +27,7 @@ pub fn empty_table() -> ServiceTable {
         },
         masquerade_all: false,
         allow_external_ips: true,
+        balancer: kube_verdict_table::Balancer::Random,
     };
     let addresses = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
     let node = NodeState {

@@ -1,4 +1,4 @@
-//! Which packet marks are IPVS's. A mark is 32 bits that all programs of a machine share; those that have our
+//! Who balances connections, and which packet marks are IPVS's. A mark is 32 bits that all programs of a machine share; those that have our
 //! value in the bits of our mask are ours, and the bits outside the mask say which virtual server a packet is for.
 //! So a virtual server whose mark has that value was made by us, and all others were not. What marks packets is not
 //! here. Facts: IPVS compares the whole mark (ip_vs_ctl.c of the kernel, `__ip_vs_svc_fwm_find`).
@@ -131,9 +131,32 @@ impl FromStr for Marks {
             None if text.starts_with('+') => None,
             None => text.parse().ok(),
         };
-        let pair = text.split_once('/').and_then(|(value, mask)| Some((number(value)?, number(mask)?)));
+        let numbers = text.split_once('/');
+        let pair = numbers.and_then(|(value, mask)| Some((number(value.trim())?, number(mask.trim())?)));
         let (value, mask) = pair.ok_or_else(|| NoMarks::Text(text.to_owned()))?;
         Marks::new(value, mask)
+    }
+}
+
+/// Who chooses a connection's backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balancer {
+    /// chance, by slots
+    #[default]
+    Slots,
+    /// the same, and IPVS still has connections from before, which go on
+    SlotsBesideIpvs(Marks),
+    /// IPVS
+    Ipvs(Marks),
+}
+
+impl Balancer {
+    /// The marks of connections that IPVS has.
+    pub fn marks(self) -> Option<Marks> {
+        match self {
+            Balancer::Slots => None,
+            Balancer::SlotsBesideIpvs(marks) | Balancer::Ipvs(marks) => Some(marks),
+        }
     }
 }
 
@@ -148,9 +171,8 @@ mod tests {
         assert_eq!("0x4b000000/0xff000000".parse(), Ok(Marks::DEFAULT));
         assert_eq!(Marks::DEFAULT.to_string(), "0x4b000000/0xff000000");
         assert_eq!("1/1".parse(), Marks::new(1, 1));
-        for text in
-            ["", "/", "1", "0x1/", "0x/0xff", "1/2/3", "-1/1", "+1/1", "0x+1/1", "1 /1", "0x100000000/1"]
-        {
+        assert_eq!(" 256 / 0X00000F00 ".parse(), Marks::new(0x100, 0xf00));
+        for text in ["", "/", "1", "0x1/", "0x/0xff", "1/2/3", "-1/1", "+1/1", "0x+1/1", "0x100000000/1"] {
             assert_eq!(text.parse::<Marks>(), Err(NoMarks::Text(text.to_owned())), "{text}");
         }
     }

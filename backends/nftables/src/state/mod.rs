@@ -3,101 +3,29 @@
 //! A [`State`] is changed first and the operations are sent after; if they are refused it is thrown away and
 //! read back from the kernel. So there is no undoing here.
 
+mod numbers;
+mod servers;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use kube_verdict_table::{Backend, Fate, Frontend, Protocol, ServicePortName};
 
 use crate::batch::{Batch, Op};
-use crate::layout::{Chain, Context, Element, OURS, Programme, Set};
-
-/// The numbers of service ports with affinity, each with its users.
-#[derive(Clone, Debug, Default)]
-struct Numbers {
-    of: HashMap<Arc<ServicePortName>, u32>,
-    used: BTreeMap<u32, Number>,
-    last: u32,
-}
-
-#[derive(Clone, Debug)]
-struct Number {
-    frontends: u32,
-    seconds: u32,
-    owner: Arc<ServicePortName>,
-}
-
-impl Numbers {
-    /// The service port's number; a new one is taken as late as possible after it was given back, while
-    /// clients are still remembered under it.
-    fn get(&mut self, service: &Arc<ServicePortName>) -> u32 {
-        if let Some(number) = self.of.get(service) {
-            return *number;
-        }
-        let mut number = self.last;
-        loop {
-            number = OURS | (number.wrapping_add(1) & !OURS);
-            if is_number(number) && !self.used.contains_key(&number) {
-                break;
-            }
-        }
-        self.adopt(service, number);
-        number
-    }
-
-    /// Gives the service port this number, if both are free; it is how numbers survive a restart.
-    fn adopt(&mut self, service: &Arc<ServicePortName>, number: u32) {
-        if !is_number(number) || self.of.contains_key(service) || self.used.contains_key(&number) {
-            return;
-        }
-        self.last = self.last.max(number);
-        self.of.insert(service.clone(), number);
-        self.used.insert(number, Number { frontends: 0, seconds: 0, owner: service.clone() });
-    }
-
-    /// Nobody gets this number.
-    fn reserve(&mut self, number: u32) {
-        let owner = ServicePortName { namespace: "".into(), name: "".into(), port: "".into() };
-        self.used.entry(number).or_insert(Number { frontends: 1, seconds: 0, owner: Arc::new(owner) });
-    }
-
-    fn seconds(&self, number: u32) -> Option<u32> {
-        self.used.get(&number).filter(|number| number.frontends > 0).map(|number| number.seconds)
-    }
-
-    fn enter(&mut self, number: u32, seconds: u32) {
-        if let Some(used) = self.used.get_mut(&number) {
-            used.frontends += 1;
-            used.seconds = seconds;
-        }
-    }
-
-    fn leave(&mut self, number: u32) {
-        if let Some(used) = self.used.get_mut(&number) {
-            used.frontends = used.frontends.saturating_sub(1);
-        }
-    }
-
-    /// Gives a number back when its last frontend is gone.
-    fn settle(&mut self, number: u32) {
-        if self.used.get(&number).is_some_and(|used| used.frontends == 0)
-            && let Some(used) = self.used.remove(&number)
-        {
-            self.of.remove(&used.owner);
-        }
-    }
-}
-
-/// Whether a service port can have this number: marked as ours, and nothing that nft has a word for.
-fn is_number(number: u32) -> bool {
-    number > OURS && number != u32::MAX
-}
+use crate::layout::{Balancer, Chain, Context, Element, Programme, Set, port_number};
+use numbers::Numbers;
+use servers::Servers;
+pub use servers::{Server, Want, Wanted};
 
 /// Elements to remove and to add, by set.
 #[derive(Debug, Default)]
 pub struct Edits {
     removed: BTreeMap<Set, Vec<Element>>,
     added: BTreeMap<Set, Vec<Element>>,
+    /// the virtual servers that differ
+    servers: BTreeMap<u32, Want>,
 }
 
 impl Edits {
@@ -114,6 +42,11 @@ impl Edits {
     /// What is put in.
     pub fn added(&self) -> Vec<Element> {
         self.added.values().flatten().copied().collect()
+    }
+
+    /// What is wanted of the virtual servers that differ.
+    pub fn wanted(&mut self) -> Wanted {
+        Wanted { servers: std::mem::take(&mut self.servers), is_all: false }
     }
 
     /// Keeps only the edits of some elements.
@@ -157,6 +90,7 @@ pub struct State {
     uses: HashMap<Chain, u32>,
     programmes: HashMap<Frontend, Programme>,
     numbers: Numbers,
+    servers: Servers,
     node_port_addresses: BTreeSet<IpAddr>,
     held: Held,
 }
@@ -165,11 +99,12 @@ impl State {
     /// Nothing but the rules that are always there.
     pub fn new(context: Context) -> Self {
         State {
+            chains: Chain::always(context.balancer).collect(),
+            numbers: Numbers::new(context.balancer),
+            servers: Servers::default(),
             context,
-            chains: BTreeSet::from(Chain::ALWAYS),
             uses: HashMap::new(),
             programmes: HashMap::new(),
-            numbers: Numbers::default(),
             node_port_addresses: BTreeSet::new(),
             held: Held::default(),
         }
@@ -193,7 +128,13 @@ impl State {
     /// The sets that are there.
     pub fn sets(&self) -> Vec<Set> {
         let affinity = needs_affinity(&self.chains);
-        Set::all().filter(|set| affinity || !is_for_affinity(*set)).collect()
+        let balancer = self.context.balancer;
+        Set::all().filter(|set| (affinity || !is_for_affinity(*set)) && set.serves(balancer)).collect()
+    }
+
+    /// The number of the service port that has a mark.
+    pub fn number_of(&self, mark: u32) -> Option<u32> {
+        self.context.balancer.marks()?.number(mark).map(port_number)
     }
 
     /// Lets a service port keep the number that the kernel has for it.
@@ -211,21 +152,27 @@ impl State {
     ) -> Edits {
         let mut edits = Edits::default();
         let mut numbers: BTreeMap<u32, Option<u32>> = BTreeMap::new();
+        let mut servers = BTreeMap::new();
+        let balancer = self.context.balancer;
         for (frontend, fate) in fates {
             let old = self.programmes.remove(&frontend);
             let before = old.as_ref().or_else(|| hints.get(&frontend));
             let new = fate.map(|fate| {
-                let number = fate.affinity.map(|_| self.numbers.get(&fate.service));
-                Programme::new(&frontend, fate, before, number)
+                let number = self.number(fate);
+                Programme::new(&frontend, fate, before, number, balancer)
             });
-            for (number, _) in [&old, &new].into_iter().flatten().filter_map(|programme| programme.affinity) {
-                numbers.entry(number).or_insert_with(|| self.numbers.seconds(number));
+            for number in [&old, &new].into_iter().flatten().filter_map(|programme| programme.number) {
+                numbers.entry(number.get()).or_insert_with(|| self.numbers.seconds(number.get()));
             }
-            if let Some((number, _)) = old.as_ref().and_then(|old| old.affinity) {
-                self.numbers.leave(number);
+            if let Some(number) = old.as_ref().and_then(|old| old.number) {
+                self.numbers.leave(number.get());
             }
-            if let Some((number, seconds)) = new.as_ref().and_then(|new| new.affinity) {
-                self.numbers.enter(number, seconds);
+            if let Some((number, new)) = new.as_ref().and_then(|new| new.number.zip(Some(new))) {
+                self.numbers.enter(number.get(), new.affinity);
+            }
+            if balancer.marks().is_some() {
+                let new = new.as_ref().zip(fate.map(|fate| &**fate));
+                self.servers.change(&frontend, old.as_ref(), new, &mut servers);
             }
             difference(frontend, old.as_ref(), new.as_ref(), &mut edits);
             if let Some(new) = new {
@@ -241,7 +188,31 @@ impl State {
             }
             self.numbers.settle(number);
         }
+        edits.servers = self.servers.differing(servers);
         edits
+    }
+
+    /// The number of the service port that a fate is of, if it needs one.
+    fn number(&mut self, fate: &Fate) -> Option<NonZeroU32> {
+        let is_marked =
+            matches!(self.context.balancer, Balancer::Ipvs(_)) && fate.selections().next().is_some();
+        if fate.affinity.is_none() && !is_marked {
+            return None;
+        }
+        let number = self.numbers.get(&fate.service);
+        if number.is_none() {
+            tracing::error!(
+                "Service port {}: there are no marks left for virtual servers, so its connections are dropped; \
+                 leave more bits outside the mask of --ipvs-mark",
+                fate.service
+            );
+        }
+        number
+    }
+
+    /// All virtual servers.
+    pub fn wanted(&self) -> Wanted {
+        self.servers.all()
     }
 
     /// The operations for these edits: what they need first, then removals, then additions.
@@ -302,11 +273,12 @@ impl State {
     /// The operations that remove chains which nothing uses any more, and then the affinity's sets.
     pub fn collect_garbage(&mut self) -> Batch {
         let mut live: BTreeSet<Chain> = BTreeSet::new();
-        let mut roots: Vec<Chain> = Chain::ALWAYS.to_vec();
+        let balancer = self.context.balancer;
+        let mut roots: Vec<Chain> = Chain::always(balancer).collect();
         roots.extend(self.uses.keys());
         while let Some(chain) = roots.pop() {
             if live.insert(chain) {
-                roots.extend(chain.needs());
+                roots.extend(chain.needs(balancer));
             }
         }
         let dead: Vec<Chain> = self.chains.difference(&live).copied().collect();
@@ -325,8 +297,13 @@ impl State {
     pub fn keep(&mut self, element: &Element) {
         self.use_chain(element, true);
         *self.held.0.entry(element.set()).or_default() += 1;
-        if let Element::AffinityId(_, number) = element {
-            self.numbers.reserve(*number);
+        match element {
+            Element::AffinityId(_, number) => self.numbers.reserve(*number),
+            Element::Mark(_, _, mark) => {
+                self.servers.keep(*mark);
+                self.number_of(*mark).into_iter().for_each(|number| self.numbers.reserve(number));
+            }
+            _ => {}
         }
     }
 
@@ -346,7 +323,7 @@ impl State {
 
     fn require(&mut self, chain: Chain) {
         if self.chains.insert(chain) {
-            for needed in chain.needs() {
+            for needed in chain.needs(self.context.balancer) {
                 self.require(needed);
             }
         }

@@ -1,0 +1,168 @@
+//! The backend of IPVS mode: nftables leads connections to virtual servers, and those follow the same table.
+//!
+//! IPVS has no transactions, so each change is in this order: virtual and real servers that are missing, then one
+//! batch that is atomic, then what nothing leads to any more ([`Director`]). A packet of any moment is led to servers
+//! that are there; and whatever step fails, or a process that is killed after any, leaves something that the next
+//! sync makes right, since that reads both back.
+
+use std::time::Instant;
+
+use kube_verdict_nftables::{self as nftables, Companion, Heard, Nftables, Options};
+use kube_verdict_table::{Backend, Change, Family, PerFamily, ServiceTable};
+
+use crate::{Director, Error, Figures, Kernel, Report, Server, Wanted};
+
+/// The backend.
+pub struct Ipvs<N, I> {
+    steering: Nftables<N, Follower<I>>,
+}
+
+/// The director, told by the nftables backend, and what it said.
+struct Follower<I> {
+    director: Director<I>,
+    report: Report,
+    errors: Vec<Error>,
+}
+
+/// What a step wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// with nftables
+    pub steering: nftables::Report,
+    /// with IPVS
+    pub servers: Report,
+}
+
+/// Why a step failed, in part or as a whole.
+#[derive(Debug, Default)]
+pub struct Failed {
+    /// with nftables
+    pub steering: Vec<nftables::Error>,
+    /// with IPVS
+    pub servers: Vec<Error>,
+}
+
+impl<I: Kernel> Follower<I> {
+    fn note(&mut self, result: Result<Report, Error>) {
+        match result {
+            Ok(report) => self.report.extend(report),
+            Err(error) => self.errors.push(error),
+        }
+    }
+}
+
+impl<I: Kernel> Companion for Follower<I> {
+    fn raise(&mut self, family: Family, wanted: &Wanted, now: Instant) {
+        let result = self.director.raise(family, wanted, now);
+        self.note(result);
+    }
+
+    fn lower(&mut self, family: Family, table: &ServiceTable, now: Instant) {
+        let still_serves = |server: &Server, backend: &Backend| {
+            let serving = table.serving(&server.service, server.protocol, family);
+            serving.binary_search(backend).is_ok()
+        };
+        let result = self.director.lower(family, &still_serves, now);
+        self.note(result);
+    }
+}
+
+impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
+    /// A backend that knows nothing yet of its kernel. `options` say the marks that the director was made with.
+    pub fn new(kernel: N, options: Options, director: Director<I>) -> Self {
+        let follower = Follower { director, report: Report::default(), errors: Vec::new() };
+        Ipvs { steering: Nftables::with_companion(kernel, options, follower) }
+    }
+
+    /// What leads to the virtual servers.
+    pub fn steering(&self) -> &Nftables<N, impl Companion + use<N, I>> {
+        &self.steering
+    }
+
+    /// The kernel's nftables.
+    pub fn kernel_mut(&mut self) -> &mut N {
+        self.steering.kernel_mut()
+    }
+
+    /// The virtual servers.
+    pub fn director_mut(&mut self) -> &mut Director<I> {
+        &mut self.steering.companion_mut().director
+    }
+
+    /// As [`Nftables::keep_unknown`].
+    pub fn keep_unknown(&mut self, keep: bool) -> bool {
+        self.steering.keep_unknown(keep)
+    }
+
+    /// As [`Nftables::listen`]. IPVS tells nobody of changes.
+    pub fn listen(&mut self) -> Heard {
+        self.steering.listen()
+    }
+
+    /// Makes the kernel equal to the table, whatever it holds now.
+    pub fn sync(&mut self, table: &ServiceTable, now: Instant) -> Result<Written, Failed> {
+        let result = self.steering.sync(table, now);
+        self.settle(result)
+    }
+
+    /// Makes the kernel equal to the table, which has just undergone this change.
+    pub fn apply(&mut self, table: &ServiceTable, change: &Change, now: Instant) -> Result<Written, Failed> {
+        let result = self.steering.apply(table, change, now);
+        self.settle(result)
+    }
+
+    /// Compares the rules with the table if anybody else may have changed them, and the virtual servers in any case;
+    /// mends what differs.
+    pub fn verify(&mut self, table: &ServiceTable, now: Instant) -> Result<Written, Failed> {
+        let result = self.steering.verify(table, now).unwrap_or(Ok(nftables::Report::default()));
+        let follower = self.steering.companion_mut();
+        match follower.director.verify(now) {
+            Ok(report) => follower.report.extend(report),
+            Err(errors) => follower.errors.extend(errors),
+        }
+        self.settle(result)
+    }
+
+    /// When [`Ipvs::tend`] has something to do.
+    pub fn next_tend(&self) -> Option<Instant> {
+        let follower = self.steering.companion();
+        [self.steering.next_retry(), follower.director.next_tend()].into_iter().flatten().min()
+    }
+
+    /// Deletes servers that have drained, and tries again what was refused. Says whether it compared everything.
+    pub fn tend(&mut self, table: &ServiceTable, now: Instant) -> (bool, Result<Written, Failed>) {
+        if self.steering.next_retry().is_some_and(|at| at <= now) {
+            return (true, self.sync(table, now));
+        }
+        let follower = self.steering.companion_mut();
+        match follower.director.tend(now) {
+            Ok(report) => follower.report.extend(report),
+            Err(errors) => follower.errors.extend(errors),
+        }
+        (false, self.settle(Ok(nftables::Report::default())))
+    }
+
+    /// As [`Nftables::collect_garbage`].
+    pub fn collect_garbage(&mut self) -> nftables::Report {
+        self.steering.collect_garbage()
+    }
+
+    /// What there is of virtual servers; None: that is not known. It is counted, one by one.
+    pub fn servers(&self) -> PerFamily<Option<Figures>> {
+        PerFamily::from_fn(|family| self.steering.companion().director.figures(family))
+    }
+
+    fn settle(
+        &mut self,
+        steering: Result<nftables::Report, Vec<nftables::Error>>,
+    ) -> Result<Written, Failed> {
+        let follower = self.steering.companion_mut();
+        let servers = std::mem::take(&mut follower.report);
+        let errors = std::mem::take(&mut follower.errors);
+        match steering {
+            Ok(steering) if errors.is_empty() => Ok(Written { steering, servers }),
+            Ok(_) => Err(Failed { steering: Vec::new(), servers: errors }),
+            Err(steering) => Err(Failed { steering, servers: errors }),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Keeps the rules and the route as they should be. A thread listens to what happens to rules, to routes and to
+//! `lo`, and looks when it may be about ours; and once in a while without any reason. What a notification says
+//! is not believed but taken as a reason to read everything again, so lost ones cost nothing but that.
+//!
+//! Should somebody delete ours again and again, each look waits longer than the one before, as it is with our
+//! tables.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use netlink_packet_route::RouteNetlinkMessage;
+
+use super::{Steering, route, rule};
+use crate::rtnetlink::{Groups, LOOPBACK, Listener};
+
+/// RTNLGRP_LINK, _IPV4_ROUTE, _IPV4_RULE, _IPV6_ROUTE and _IPV6_RULE of linux/rtnetlink.h.
+const GROUPS: Groups = &[1, 7, 8, 11, 19];
+/// The pause after the first repair.
+const PAUSE: Duration = Duration::from_millis(20);
+/// After so much time without a repair the next one is the first again; longer, if pauses are longer.
+const CALM: Duration = Duration::from_secs(10);
+
+impl Steering {
+    /// Looks after it all for as long as the process lives, whenever something happens and once every `period`.
+    /// Everything is looked at before the first wait. Runs on a thread of its own, in the network namespace of
+    /// the calling one.
+    ///
+    /// # Errors
+    /// When there is nothing to listen to, or no thread.
+    pub fn keep(self, period: Duration) -> io::Result<()> {
+        let mut listener = Listener::open(GROUPS)?;
+        listener.limit(period)?;
+        std::thread::Builder::new().name("steering".into()).spawn(move || {
+            if let Err(error) = self.follow(&mut listener, period) {
+                tracing::error!(
+                    "the policy routing for IPVS is no longer looked after: {error}; restart to have it looked \
+                     after again"
+                );
+            }
+        })?;
+        Ok(())
+    }
+
+    fn follow(&self, listener: &mut Listener, period: Duration) -> io::Result<()> {
+        let mut pace = Pace { period, last: None };
+        let mut complaint = None;
+        loop {
+            let looked_at = Instant::now();
+            match self.verify() {
+                Ok(is_drift) => {
+                    if complaint.take().is_some() {
+                        tracing::info!("the policy routing for IPVS is as it should be");
+                    }
+                    if is_drift {
+                        std::thread::sleep(pace.repaired(looked_at));
+                    }
+                }
+                Err(error) => {
+                    let said = error.to_string();
+                    if complaint.as_ref() != Some(&said) {
+                        tracing::error!("{said}; trying again");
+                    }
+                    complaint = Some(said);
+                }
+            }
+            while !listener.wait(concerns)? && looked_at.elapsed() < period {}
+        }
+    }
+}
+
+/// Whether it may be about ours.
+fn concerns(message: &RouteNetlinkMessage) -> bool {
+    match message {
+        RouteNetlinkMessage::NewRule(rule) | RouteNetlinkMessage::DelRule(rule) => rule::is_ours(rule),
+        RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route) => {
+            route::is_in_table(route)
+        }
+        // Whoever takes `lo` down takes the route along, and nothing is said of that.
+        RouteNetlinkMessage::NewLink(link) => link.header.index == LOOPBACK,
+        _ => false,
+    }
+}
+
+/// How long repairs rest.
+#[derive(Debug)]
+struct Pace {
+    period: Duration,
+    /// the last repair, and the pause after it
+    last: Option<(Instant, Duration)>,
+}
+
+impl Pace {
+    /// A repair took place; the pause after it.
+    fn repaired(&mut self, now: Instant) -> Duration {
+        let pause = match self.last {
+            Some((at, pause)) if now < at + CALM.max(pause * 2) => pause * 2,
+            _ => PAUSE,
+        };
+        let pause = pause.min(self.period.max(PAUSE));
+        self.last = Some((now, pause));
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_route::link::LinkMessage;
+    use netlink_packet_route::rule::RuleMessage;
+
+    use super::*;
+    use crate::steering::rule::Rule;
+    use crate::steering::{Family, Mark};
+
+    #[test]
+    fn only_what_may_be_ours_is_a_reason_to_look() {
+        let mark = Mark { value: 1, mask: 1 };
+        for rule in Rule::all(Family::V6, mark) {
+            assert!(concerns(&RouteNetlinkMessage::DelRule(rule.message())), "{rule}");
+        }
+        assert!(!concerns(&RouteNetlinkMessage::DelRule(RuleMessage::default())));
+        assert!(concerns(&RouteNetlinkMessage::DelRoute(route::wanted(Family::V4))));
+        assert!(!concerns(&RouteNetlinkMessage::DelRoute(Default::default())));
+        let mut link = LinkMessage::default();
+        assert!(!concerns(&RouteNetlinkMessage::NewLink(link.clone())));
+        link.header.index = LOOPBACK;
+        assert!(concerns(&RouteNetlinkMessage::NewLink(link)));
+    }
+
+    #[test]
+    fn a_fight_slows_down() {
+        let mut now = Instant::now();
+        let mut pace = Pace { period: Duration::from_secs(30), last: None };
+        let pauses: Vec<u128> = (0..13)
+            .map(|_| {
+                let pause = pace.repaired(now);
+                now += pause;
+                pause.as_millis()
+            })
+            .collect();
+        let doubled = (0..11).map(|n| 20 << n);
+        assert_eq!(pauses, doubled.chain([30_000; 2]).collect::<Vec<u128>>());
+        assert_eq!(pace.repaired(now + Duration::from_secs(90)), PAUSE);
+    }
+}
