@@ -8,6 +8,7 @@
 //!
 //! * [`Marks`] says which marks are ours, [`Server`] what one of them stands for, [`Scheduler`] how that balances;
 //! * [`Director`] writes what differs, drains what is not wanted any more, and mends what others break;
+//! * [`remove`] deletes all of it at once, as `cleanup` wants it;
 //! * [`kernel`] is the boundary: a trait with two implementations, [`Netlink`] and one in memory.
 //!
 //! Which packets get which mark, and how packets with a mark come to IPVS, is not here. Facts: reference §12.
@@ -15,6 +16,7 @@
 mod backend;
 mod director;
 pub mod kernel;
+mod remove;
 mod scheduler;
 
 pub use backend::{Failed, Ipvs, Written};
@@ -22,4 +24,5 @@ pub use director::{Director, Error, Figures, Refused, Replaced, Report, StillSer
 pub use kernel::{Kernel, Netlink};
 pub use kube_verdict_nftables::layout::{Marks, NoMarks};
 pub use kube_verdict_nftables::{Server, Want, Wanted};
+pub use remove::{Removed, remove};
 pub use scheduler::{NoScheduler, Scheduler};
