@@ -26,6 +26,7 @@ pub(super) fn attend(life: &Life) -> Result<(impl Witness + use<>, Serving), Fai
     let takeover = if is_alone { Takeover::new() } else { Takeover::never() };
 
     let pages = Pages {
+        mode: if effective.ipvs.is_some() { "ipvs" } else { "nftables" },
         configz: life.loaded.configuration.configz().to_string(),
         flagz: effective.flagz.then(|| life.loaded.flagz.clone()),
         statusz: effective.statusz,

@@ -14,6 +14,8 @@ use super::metrics::CONTENT_TYPE;
 /// What the pages say that does not change while the process lives.
 #[derive(Clone, Debug)]
 pub struct Pages {
+    /// the answer of `/proxyMode`: what programmes the kernel
+    pub mode: &'static str,
     /// the answer of `/configz`: JSON
     pub configz: String,
     /// `/flagz`: command line flags and their values; None: not served
@@ -47,7 +49,7 @@ impl Respond for MetricsServer {
                 Answer::text(200, "ok".into())
             }
             // kube-proxy's word for what runs here.
-            "/proxyMode" => Answer::text(200, "nftables".into()),
+            "/proxyMode" => Answer::text(200, self.pages.mode.into()),
             "/configz" => Answer::json(200, self.pages.configz.clone()),
             "/flagz" => match &self.pages.flagz {
                 Some(flags) => Answer::text(200, flagz(flags)),
@@ -144,7 +146,13 @@ mod tests {
     fn server() -> MetricsServer {
         let (_, readings) = super::super::monitor(&config::defaults().effective, "n1", false).unwrap();
         let flagz = Some(vec![("config".to_owned(), "/etc/x".to_owned())]);
-        let pages = Pages { configz: "{}".into(), flagz, statusz: true, started: SystemTime::UNIX_EPOCH };
+        let pages = Pages {
+            mode: "nftables",
+            configz: "{}".into(),
+            flagz,
+            statusz: true,
+            started: SystemTime::UNIX_EPOCH,
+        };
         MetricsServer::new(readings, pages).unwrap()
     }
 
