@@ -8,6 +8,7 @@
 //!
 //! * [`Marks`] says which marks are ours, [`Server`] what one of them stands for, [`Scheduler`] how that balances;
 //! * [`Director`] writes what differs, drains what is not wanted any more, and mends what others break;
+//! * [`save`] says what there would be in ipvsadm's words, without a kernel; [`remove`] leaves nothing;
 //! * [`kernel`] is the boundary: a trait with two implementations, [`Netlink`] and one in memory.
 //!
 //! Which packets get which mark, and how packets with a mark come to IPVS, is not here. Facts: reference §12.
@@ -15,11 +16,15 @@
 mod backend;
 mod director;
 pub mod kernel;
+mod removal;
 mod scheduler;
+mod text;
 
 pub use backend::{Failed, Ipvs, Written};
 pub use director::{Director, Error, Figures, Refused, Replaced, Report, StillServes};
 pub use kernel::{Kernel, Netlink};
 pub use kube_verdict_nftables::layout::{Marks, NoMarks};
 pub use kube_verdict_nftables::{Server, Want, Wanted};
+pub use removal::{Removed, remove};
 pub use scheduler::{NoScheduler, Scheduler};
+pub use text::{Saved, save};
