@@ -1,5 +1,6 @@
 //! What needs a kernel with IPVS, ipsets and dummy devices, in a virtual machine that has one: the codec of IPVS
-//! next to ipvsadm, the take-over from kube-proxy's IPVS mode, and what brings packets to IPVS.
+//! next to ipvsadm, the take-over from kube-proxy's IPVS mode, what brings packets to IPVS, and
+//! what the program says of IPVS mode.
 //!
 //! The program runs twice. Started by cargo it has `scripts/vm/run.sh` boot a machine with itself and the daemon in
 //! it; in there it runs the tests, one after the other. `KUBE_VERDICT_VM_KERNEL` chooses the kernel (6.1; 5.10,
@@ -11,6 +12,7 @@ mod run;
 mod steering;
 mod takeover;
 mod talk;
+mod words;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -30,6 +32,11 @@ const TESTS: &[(&str, fn())] = &[
     ("codec::what_we_make_ipvsadm_lists", codec::what_we_make_ipvsadm_lists),
     ("codec::what_ipvsadm_makes_we_list", codec::what_ipvsadm_makes_we_list),
     ("codec::refusals_are_told_apart", codec::refusals_are_told_apart),
+    ("words::render_is_what_the_daemon_does", words::render_is_what_the_daemon_does),
+    (
+        "words::cleanup_knows_virtual_servers_by_the_marks_that_it_is_told",
+        words::cleanup_knows_virtual_servers_by_the_marks_that_it_is_told,
+    ),
     ("takeover::connections_go_on_and_what_they_need_goes_after_them", takeover::connections_go_on),
     ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),
     ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),
