@@ -66,23 +66,13 @@ fn own_servers(marks: Marks, failures: &mut Vec<String>) -> Result<(), Failure> 
     }
     let opened = kube_verdict_ipvs::Netlink::open();
     match opened.and_then(|mut kernel| kube_verdict_ipvs::remove(&mut kernel, marks)) {
-        Ok(Removed { servers, connections, refused }) => {
-            match (servers, connections) {
-                (0, _) => {}
-                (servers, 0) => super::print(&format!(
-                    "removed {servers} virtual servers without connections from IPVS\n"
-                ))?,
-                (servers, connections) => super::print(&format!(
-                    "removed {servers} virtual servers from IPVS, which ended {connections} connections\n"
-                ))?,
-            }
-            if refused > 0 {
-                failures.push(format!(
-                    "IPVS does not let go of {refused} virtual servers with marks of {marks}: see `ipvsadm -Ln`"
-                ));
-            }
+        Ok(Removed { servers: 0, .. }) | Err(Error::Missing) => {}
+        Ok(Removed { servers, connections: 0 }) => {
+            super::print(&format!("removed {servers} virtual servers without connections from IPVS\n"))?;
         }
-        Err(Error::Missing) => {}
+        Ok(Removed { servers, connections }) => super::print(&format!(
+            "removed {servers} virtual servers from IPVS, which ended {connections} connections\n"
+        ))?,
         Err(error) => failures.push(format!("cannot remove virtual servers from IPVS: {error}")),
     }
     Ok(())

@@ -98,6 +98,19 @@ fn rendered(words: &str) -> String {
     within(NODE, || run(&format!("{DAEMON} render {words}"), ""))
 }
 
+/// On Linux 7.2 nft 1.0.6 has no rule taken that looks for a protocol in a set with intervals, whosever set it is: the
+/// rule that checks source ranges is left for the daemon to write.
+fn as_nft_can(ruleset: String) -> String {
+    match std::env::var(crate::INSIDE).as_deref() {
+        Ok("7.2") => ruleset
+            .lines()
+            .filter(|line| !line.contains("@source-ranges"))
+            .map(|line| format!("{line}\n"))
+            .collect(),
+        _ => ruleset,
+    }
+}
+
 fn sorted(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     lines.sort();
@@ -148,7 +161,7 @@ pub fn render_is_what_the_daemon_does() {
     });
     // The shell that sh is in the machine has a little ip of its own.
     within(NODE, || run("bash -e", &rendered("--only routing")));
-    within(NODE, || run("nft -f -", &rendered("")));
+    within(NODE, || run("nft -f -", &as_nft_can(rendered(""))));
     within(NODE, || run(&format!("{DAEMON} --init-only"), ""));
     VIPS.iter().for_each(|vip| assert_eq!(Talk::open(CLIENT, vip).go_on().0, POD, "without a daemon"));
 

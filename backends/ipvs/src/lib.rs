@@ -8,7 +8,8 @@
 //!
 //! * [`Marks`] says which marks are ours, [`Server`] what one of them stands for, [`Scheduler`] how that balances;
 //! * [`Director`] writes what differs, drains what is not wanted any more, and mends what others break;
-//! * [`save`] says what there would be in ipvsadm's words, without a kernel; [`remove`] leaves nothing;
+//! * [`save`] says what there would be in ipvsadm's words, without a kernel;
+//! * [`remove`] deletes all of it at once, as `cleanup` wants it;
 //! * [`kernel`] is the boundary: a trait with two implementations, [`Netlink`] and one in memory.
 //!
 //! Which packets get which mark, and how packets with a mark come to IPVS, is not here. Facts: reference §12.
@@ -16,7 +17,7 @@
 mod backend;
 mod director;
 pub mod kernel;
-mod removal;
+mod remove;
 mod scheduler;
 mod text;
 
@@ -25,6 +26,6 @@ pub use director::{Director, Error, Figures, Refused, Replaced, Report, StillSer
 pub use kernel::{Kernel, Netlink};
 pub use kube_verdict_nftables::layout::{Marks, NoMarks};
 pub use kube_verdict_nftables::{Server, Want, Wanted};
-pub use removal::{Removed, remove};
+pub use remove::{Removed, remove};
 pub use scheduler::{NoScheduler, Scheduler};
 pub use text::{Saved, save};
