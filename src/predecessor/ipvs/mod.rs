@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 
-use kube_verdict_ipvs_codec::{Ipvs, Key};
+use kube_verdict_ipvs_codec::{Ipvs, Key, is_loaded};
 use kube_verdict_table::Family;
 
 use self::device::Devices;
@@ -193,11 +193,6 @@ fn speak_from_own_addresses() -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether IPVS is in the kernel. Asking for it by netlink would load it.
-fn is_loaded() -> bool {
-    fs::exists("/proc/thread-self/net/ip_vs").unwrap_or(false)
 }
 
 fn is_untracked() -> bool {

@@ -66,7 +66,10 @@ fn outcome(result: Result<Written, Failed>) -> Outcome {
             let mut report = Report::from(steering);
             report.orders = servers.orders;
             report.refused.extend(servers.refused.into_iter().map(Refused::Ipvs));
+            // Both families ask, and both virtual servers of a service port; whoever hears of it wants to once.
             report.replaced = servers.replaced;
+            report.replaced.sort_unstable();
+            report.replaced.dedup();
             Ok(report)
         }
         Err(Failed { steering, servers }) => {

@@ -29,6 +29,7 @@ pub use self::figures::Figures;
 use self::quarantine::Term;
 pub use self::report::{Error, Refused, Replaced, Report};
 use self::schedulers::Schedulers;
+pub(crate) use self::schedulers::chosen;
 use crate::kernel::{self, Kernel};
 use crate::{Marks, Scheduler, Server, Wanted};
 

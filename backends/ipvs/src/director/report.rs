@@ -58,8 +58,8 @@ fn verb(command: Command) -> &'static str {
     }
 }
 
-/// Another scheduler than was asked for. Told once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Another scheduler than was asked for. Told once for each family and virtual server that asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Replaced {
     /// whose Service asked for it; None: the configuration, for all that ask for nothing
     pub service: Option<Arc<ServicePortName>>,
