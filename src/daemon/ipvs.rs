@@ -14,7 +14,8 @@ pub(super) fn set_up(effective: &Effective, ipvs: &Ipvs) -> Result<Director<Netl
     let marks = ipvs.marks;
     let families = if host::is_dual_stack() { Family::BOTH.to_vec() } else { vec![Family::V4] };
     let steering = Steering::new(marks, families);
-    for added in steering.ensure()?.added {
+    // What cannot be had now is tried again by whoever looks after it, who says so.
+    for added in steering.ensure().unwrap_or_default().added {
         tracing::info!("added {added}");
     }
     steering.keep(effective.sync_period)?;

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use kube_verdict_nftables::{self as nftables, Companion, Heard, Nftables, Options};
-use kube_verdict_table::{Backend, Change, Family, PerFamily, ServiceTable};
+use kube_verdict_table::{Backend, Change, Family, Flows, PerFamily, ServicePortName, ServiceTable};
 
 use crate::{Director, Error, Figures, Kernel, Report, Server, Wanted};
 
@@ -112,15 +112,31 @@ impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
     }
 
     /// Compares the rules with the table if anybody else may have changed them, and the virtual servers in any case;
-    /// mends what differs.
-    pub fn verify(&mut self, table: &ServiceTable, now: Instant) -> Result<Written, Failed> {
-        let result = self.steering.verify(table, now).unwrap_or(Ok(nftables::Report::default()));
+    /// mends what differs. None: nothing does.
+    pub fn verify(&mut self, table: &ServiceTable, now: Instant) -> Option<Result<Written, Failed>> {
+        let result = self.steering.verify(table, now);
         let follower = self.steering.companion_mut();
         match follower.director.verify(now) {
             Ok(report) => follower.report.extend(report),
             Err(errors) => follower.errors.extend(errors),
         }
-        self.settle(result)
+        let nothing = result.is_none() && follower.errors.is_empty() && follower.report.is_nothing();
+        let settled = self.settle(result.unwrap_or(Ok(nftables::Report::default())));
+        (!nothing).then_some(settled)
+    }
+
+    /// Where flows of UDP may stay has changed: those whose backend does not serve any more go, though nothing led
+    /// new ones there as it is (reference §8).
+    pub fn cut(&mut self, table: &ServiceTable, flows: &[Flows], now: Instant) -> Result<Written, Failed> {
+        let follower = self.steering.companion_mut();
+        for family in Family::BOTH {
+            let of_family = flows.iter().filter(|flows| flows.frontends.iter().any(|f| f.family() == family));
+            let services: Vec<&ServicePortName> = of_family.map(|flows| &*flows.service).collect();
+            if follower.director.reconsider(family, &services) {
+                follower.lower(family, table, now);
+            }
+        }
+        self.settle(Ok(nftables::Report::default()))
     }
 
     /// When [`Ipvs::tend`] has something to do.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kube_verdict_ipvs::{Failed, Ipvs, Written, kernel};
 use kube_verdict_nftables::{Figures, Heard, Kernel};
-use kube_verdict_table::{Change, PerFamily, ServiceTable};
+use kube_verdict_table::{Change, Flows, PerFamily, ServiceTable};
 
 use super::{Backend, Error, Outcome, Refused, Report, Scope, Servers};
 
@@ -18,7 +18,11 @@ impl<N: Kernel, I: kernel::Kernel> Backend for Ipvs<N, I> {
     }
 
     fn verify(&mut self, table: &ServiceTable, now: Instant) -> Option<Outcome> {
-        Some(outcome(self.verify(table, now)))
+        self.verify(table, now).map(outcome)
+    }
+
+    fn cut(&mut self, table: &ServiceTable, flows: &[Flows], now: Instant) -> Outcome {
+        outcome(self.cut(table, flows, now))
     }
 
     fn listen(&mut self) -> Heard {

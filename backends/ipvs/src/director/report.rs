@@ -95,6 +95,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Nothing was written, and there is nothing to say.
+    pub fn is_nothing(&self) -> bool {
+        self.orders == 0 && self.refused.is_empty() && self.replaced.is_empty()
+    }
+
     /// Adds what was done later.
     pub fn extend(&mut self, later: Report) {
         self.orders += later.orders;
