@@ -59,8 +59,8 @@ impl<I: Kernel> Companion for Follower<I> {
 
     fn lower(&mut self, family: Family, table: &ServiceTable, now: Instant) {
         let still_serves = |server: &Server, backend: &Backend| {
-            let serving = table.serving(&server.service, server.protocol, family);
-            serving.binary_search(backend).is_ok()
+            let serving = || table.serving(&server.service, server.protocol, family);
+            !table.has_frontends(&server.service) || serving().binary_search(backend).is_ok()
         };
         let result = self.director.lower(family, &still_serves, now);
         self.note(result);
