@@ -45,6 +45,10 @@ const TESTS: &[(&str, fn())] = &[
         "words::cleanup_knows_virtual_servers_by_the_marks_that_it_is_told",
         words::cleanup_knows_virtual_servers_by_the_marks_that_it_is_told,
     ),
+    (
+        "words::idle_connections_are_reset_and_a_firewall_has_to_know_the_marks",
+        words::idle_connections_are_reset_and_a_firewall_has_to_know_the_marks,
+    ),
     ("takeover::connections_go_on_and_what_they_need_goes_after_them", takeover::connections_go_on),
     ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),
     ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),

@@ -257,15 +257,16 @@ fn sent(context: &Context) -> Vec<Rule> {
 
 /// What IPVS gave to a server on this node goes on with its own mark. What it did not take is addressed to nobody
 /// here, or to a NodePort: the connection is over (it was idle for longer than IPVS remembers), or begins just when
-/// its virtual server goes.
+/// its virtual server goes. Conntrack does not tell the two apart: IPVS takes its entry along when it forgets a
+/// connection, and the next packet is the first of a new one, but for what TCP says of itself.
 fn taken(context: &Context) -> Vec<Rule> {
     let Some(marks) = context.balancer.marks() else { return vec![] };
     vec![
         vec![is_for_ipvs(marks, true), Statement::DestinationIsLocal(true), Statement::Goto(Chain::Restore)],
         vec![
             is_for_ipvs(marks, true),
-            Statement::Established,
             Statement::ProtocolIs(Protocol::Tcp),
+            Statement::Underway,
             Statement::Reset,
         ],
         vec![is_for_ipvs(marks, true), Statement::Drop],
