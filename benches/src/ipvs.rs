@@ -19,6 +19,13 @@ use crate::daemon::{NODE, start, stop};
 use crate::manifests;
 use crate::stats::{memory, row, tail};
 
+const CONFIGURATION: &str = "\
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: ipvs
+conntrack: {maxPerCore: 0}
+";
+
 /// What IPVS has of the Services.
 struct Servers {
     ipvs: Ipvs,
@@ -53,8 +60,12 @@ pub fn measure(
     endpoints: u32,
     changes: u32,
 ) -> Result<(), Box<dyn Error>> {
-    ipvsadm(binary, directory)?;
-    let (mut daemon, started) = start(binary, directory, &["--proxy-mode", "ipvs"])?;
+    routes()?;
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), CONFIGURATION)?;
+    let words = ["--config", file.path().to_str().ok_or("a path of text")?];
+    ipvsadm(binary, directory, words)?;
+    let (mut daemon, started) = start(binary, directory, &words)?;
     row("process start -> in step", &[started]);
     let resident = memory(&daemon, "VmRSS")?;
     let mut servers = Servers::read()?;
@@ -68,26 +79,27 @@ pub fn measure(
     );
     stop(&mut daemon)?;
     let before = Netlink::open()?.generation()?;
-    let (mut daemon, restarted) = start(binary, directory, &["--proxy-mode", "ipvs"])?;
+    let (mut daemon, restarted) = start(binary, directory, &words)?;
     row("restart with nothing changed -> in step", &[restarted]);
     let batches = Netlink::open()?.generation()?.wrapping_sub(before);
     println!("| batches written by that restart | {batches} | | |");
     stop(&mut daemon)
 }
 
+/// Routes to all backends: without one IPVS takes none.
+fn routes() -> std::io::Result<()> {
+    for words in [["link", "set", "lo", "up"].as_slice(), &["route", "add", "10.0.0.0/8", "dev", "lo"]] {
+        Command::new("ip").args(words).status()?;
+    }
+    Ok(())
+}
+
 /// The peer, in a network namespace of its own: what was deleted there slows nobody else down.
-fn ipvsadm(binary: &Path, directory: &Path) -> Result<(), Box<dyn Error>> {
+fn ipvsadm(binary: &Path, directory: &Path, words: [&str; 2]) -> Result<(), Box<dyn Error>> {
     let rendered = Command::new(binary)
-        .args([
-            "render",
-            "--only",
-            "ipvs",
-            "--proxy-mode",
-            "ipvs",
-            "--hostname-override",
-            NODE,
-            "--manifests",
-        ])
+        .args(["render", "--only", "ipvs", "--hostname-override", NODE])
+        .args(words)
+        .arg("--manifests")
         .arg(directory)
         .output()?;
     if !rendered.status.success() {
@@ -95,6 +107,7 @@ fn ipvsadm(binary: &Path, directory: &Path) -> Result<(), Box<dyn Error>> {
     }
     let restore = move || -> Result<Duration, String> {
         unshare(CloneFlags::CLONE_NEWNET).map_err(|error| error.to_string())?;
+        routes().map_err(|error| error.to_string())?;
         let start = Instant::now();
         let mut ipvsadm = Command::new("ipvsadm")
             .arg("-R")
