@@ -173,10 +173,12 @@ impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
         steering: Result<nftables::Report, Vec<nftables::Error>>,
     ) -> Result<Written, Failed> {
         let follower = self.steering.companion_mut();
-        let servers = std::mem::take(&mut follower.report);
         let errors = std::mem::take(&mut follower.errors);
+        // What else there is to say after a failure is said with the next success.
         match steering {
-            Ok(steering) if errors.is_empty() => Ok(Written { steering, servers }),
+            Ok(steering) if errors.is_empty() => {
+                Ok(Written { steering, servers: std::mem::take(&mut follower.report) })
+            }
             Ok(_) => Err(Failed { steering: Vec::new(), servers: errors }),
             Err(steering) => Err(Failed { steering, servers: errors }),
         }
