@@ -1,18 +1,21 @@
 //! `kube-verdict cleanup`: removes every trace from the kernel, of ours and of kube-proxy.
 
-use kube_verdict_nftables::layout::TABLE;
+use kube_verdict_ipvs::{Erased, erase};
+use kube_verdict_nftables::layout::{Marks, TABLE};
 use kube_verdict_table::Family;
 
 use super::arguments::Whose;
 use super::{Failure, kernel};
 use crate::predecessor::{self, Established};
-use crate::steering;
+use crate::{host, steering};
 
-/// Removes what was left, by all or only one, and says so. What fails stops nothing else.
-pub(super) fn run(only: Option<Whose>) -> Result<(), Failure> {
+/// Removes what was left, by all or only one, and says so. What fails stops nothing else. Virtual servers are ours
+/// that have `marks`, or those that our policy routing names.
+pub(super) fn run(only: Option<Whose>, marks: Marks) -> Result<(), Failure> {
     let mut failures = Vec::new();
     if only != Some(Whose::KubeProxy) {
         own_tables(&mut failures)?;
+        own_servers(marks, &mut failures)?;
         own_routing(&mut failures)?;
     }
     if only != Some(Whose::KubeVerdict) {
@@ -34,6 +37,35 @@ fn own_tables(failures: &mut Vec<String>) -> Result<(), Failure> {
             }
         };
         super::print(&format!("{done} table {name}\n"))?;
+    }
+    Ok(())
+}
+
+/// Our virtual servers, if IPVS is in the kernel.
+fn own_servers(marks: Marks, failures: &mut Vec<String>) -> Result<(), Failure> {
+    if !host::ipvs::is_loaded() {
+        return Ok(());
+    }
+    // What the routing cannot tell is said when that is removed.
+    let mut all = steering::marks().unwrap_or_default();
+    all.extend(Some(marks).filter(|marks| !all.contains(marks)));
+    let mut netlink = kube_verdict_ipvs::Netlink::default();
+    for marks in all {
+        match erase(&mut netlink, marks) {
+            Ok(Erased { servers: 0, .. }) => {}
+            Ok(Erased { servers, connections }) => {
+                let ended = match connections {
+                    0 => String::new(),
+                    connections => format!(", which ended {connections} connections"),
+                };
+                super::print(&format!(
+                    "removed {servers} virtual servers of marks {marks} from IPVS{ended}\n"
+                ))?;
+            }
+            Err(error) => {
+                failures.push(format!("cannot remove virtual servers of marks {marks} from IPVS: {error}"))
+            }
+        }
     }
     Ok(())
 }

@@ -58,7 +58,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     match command {
         Command::Render => render::run(sources),
         Command::Explain(question) => explain::run(sources, question),
-        Command::Cleanup(leavings) => cleanup::run(leavings.only),
+        Command::Cleanup(leavings) => cleanup::run(leavings.only, sources.ipvs_marks()),
     }
 }
 
@@ -71,7 +71,7 @@ fn run_as_flags_say(sources: &Sources) -> Result<(), Failure> {
     }
     if flags.cleanup {
         logging::for_command(&sources.logging());
-        return cleanup::run(None);
+        return cleanup::run(None, sources.ipvs_marks());
     }
     if flags.init_only { init_only::run(sources) } else { daemon::run(sources) }
 }

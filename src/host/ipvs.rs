@@ -85,6 +85,11 @@ fn timeouts(settings: &config::Ipvs) -> Timeouts {
     }
 }
 
+/// Whether IPVS is in the kernel. Asking for it by netlink would load it.
+pub fn is_loaded() -> bool {
+    std::fs::exists("/proc/thread-self/net/ip_vs").unwrap_or(false)
+}
+
 /// Asks IPVS who it is.
 fn probe() -> Result<Ipvs, IpvsError> {
     let ask = || {

@@ -29,6 +29,7 @@ use self::device::Devices;
 use self::plan::{Plan, Server, State, Step};
 pub use self::wait::Wait;
 use super::report::{Removed, Report};
+use crate::host;
 use crate::node::Interfaces;
 
 /// kube-proxy's device.
@@ -142,7 +143,7 @@ fn look(
     // Without the device nothing tells kube-proxy's virtual servers from those of others.
     let Some(index) = devices.dummy(DEVICE)? else { return Ok(Look::default()) };
     let interfaces = Interfaces::read()?;
-    let mut ipvs = is_loaded().then(Ipvs::open).transpose()?;
+    let mut ipvs = host::ipvs::is_loaded().then(Ipvs::open).transpose()?;
     let mut servers = Vec::new();
     if let Some(ipvs) = &mut ipvs {
         for listed in ipvs.virtual_servers()? {
@@ -193,11 +194,6 @@ fn speak_from_own_addresses() -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether IPVS is in the kernel. Asking for it by netlink would load it.
-fn is_loaded() -> bool {
-    fs::exists("/proc/thread-self/net/ip_vs").unwrap_or(false)
 }
 
 fn is_untracked() -> bool {

@@ -18,7 +18,7 @@ impl<N: Kernel, I: kernel::Kernel> Backend for Ipvs<N, I> {
     }
 
     fn verify(&mut self, table: &ServiceTable, now: Instant) -> Option<Outcome> {
-        Some(outcome(self.verify(table, now)))
+        self.verify(table, now).map(outcome)
     }
 
     fn listen(&mut self) -> Heard {
