@@ -9,6 +9,7 @@ mod codec;
 mod node;
 mod run;
 mod steering;
+mod switching;
 mod takeover;
 mod talk;
 
@@ -32,6 +33,8 @@ const TESTS: &[(&str, fn())] = &[
     ("codec::refusals_are_told_apart", codec::refusals_are_told_apart),
     ("takeover::connections_go_on_and_what_they_need_goes_after_them", takeover::connections_go_on),
     ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),
+    ("switching::from_nftables_to_ipvs_and_back", switching::there_and_back),
+    ("switching::nobody_notices", switching::nobody_notices),
     ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),
 ];
 

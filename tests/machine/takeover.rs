@@ -11,14 +11,14 @@ use kube_verdict::predecessor::{Established, Report, Wait, retire};
 use kube_verdict_ipvs_codec::Ipvs;
 
 use crate::codec::ipvsadm;
-use crate::node::{self, Daemon, EXTERNAL, FOREIGN, IDLE, NODE, NODE_PORT, WEB, WEB_6, run_there};
+use crate::node::{self, Daemon, EXTERNAL, FOREIGN, IDLE, Mode, NODE, NODE_PORT, WEB, WEB_6, run_there};
 use crate::talk::{Talk, enter, within};
 
 /// How long waiting may take after the last connection: IPVS remembers a reset for ten seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Connections that IPVS knows.
-fn in_ipvs() -> u32 {
+pub fn in_ipvs() -> u32 {
     within(NODE, || {
         let mut ipvs = Ipvs::open().expect("IPVS");
         let mut count = 0;
@@ -30,7 +30,7 @@ fn in_ipvs() -> u32 {
     })
 }
 
-fn servers() -> Vec<String> {
+pub fn servers() -> Vec<String> {
     within(NODE, || ipvsadm("-Sn"))
 }
 
@@ -78,7 +78,7 @@ fn is_nodes(address: IpAddr) -> bool {
 }
 
 pub fn connections_go_on() {
-    node::set();
+    node::set_after_kube_proxy();
     let mut old: Vec<Talk> =
         [("client", WEB), ("client", NODE_PORT), (NODE, WEB), ("client", WEB_6), (NODE, WEB_6)]
             .into_iter()
@@ -87,7 +87,7 @@ pub fn connections_go_on() {
     old.iter_mut().for_each(|talk| drop(talk.go_on()));
     assert_eq!(in_ipvs(), old.len() as u32, "IPVS does not serve");
 
-    let _daemon = Daemon::start();
+    let _daemon = Daemon::start(Mode::Nftables);
     old.iter_mut().for_each(|talk| drop(talk.go_on()));
     let (report, wait) = take_over();
     assert_eq!(report.failures, [""; 0]);
@@ -141,7 +141,7 @@ pub fn connections_go_on() {
 }
 
 pub fn cleanup_does_not_wait() {
-    node::set();
+    node::set_after_kube_proxy();
     let mut talks = ["client", NODE].map(|from| Talk::open(from, WEB));
     talks.iter_mut().for_each(|talk| drop(talk.go_on()));
     let cleanup = || {
@@ -163,7 +163,7 @@ pub fn cleanup_does_not_wait() {
 }
 
 pub fn a_kube_proxy_that_runs_is_left_alone() {
-    node::set();
+    node::set_after_kube_proxy();
     let mut talk = Talk::open("client", WEB);
     talk.go_on();
     let (_, wait) = take_over();

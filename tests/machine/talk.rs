@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
@@ -84,5 +84,52 @@ impl Talk {
     /// Ends it by a reset: it leaves nothing in TIME_WAIT.
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("no lingering");
+    }
+}
+
+/// Has a server in a namespace answer every datagram with the namespace's name, in both families.
+pub fn serve_datagrams(netns: &'static str, port: u16) {
+    let socket = within(netns, || UdpSocket::bind(("::", port)).expect("a socket"));
+    thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+            let words = format!("{netns} {}", String::from_utf8_lossy(&buffer[..length]));
+            let _ = socket.send_to(words.as_bytes(), peer);
+        }
+    });
+}
+
+/// Datagrams from one port to another.
+#[derive(Debug)]
+pub struct Flow {
+    socket: UdpSocket,
+    words: usize,
+}
+
+impl Flow {
+    /// Begins one from a namespace.
+    pub fn begin(netns: &str, to: &str) -> Flow {
+        let to: SocketAddr = to.parse().expect("an address and a port");
+        let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = within(netns, || {
+            let socket = UdpSocket::bind(any).expect("a socket");
+            socket.connect(to).map(|()| socket)
+        });
+        let socket = socket.unwrap_or_else(|error| panic!("{netns} to {to}: {error}"));
+        socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        Flow { socket, words: 0 }
+    }
+
+    /// Says something; who answered.
+    pub fn go_on(&mut self) -> String {
+        self.words += 1;
+        let word = self.words.to_string();
+        self.socket.send(word.as_bytes()).expect("sending");
+        let mut buffer = [0; 64];
+        let length = self.socket.recv(&mut buffer).expect("an answer");
+        let answer = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        let (name, echo) = answer.split_once(' ').unwrap_or_else(|| panic!("half an answer: {answer:?}"));
+        assert_eq!(echo, word);
+        name.to_owned()
     }
 }
