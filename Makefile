@@ -8,7 +8,7 @@ SHELL := /bin/bash
 help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
 	@echo "make test    run all tests (root)"
-	@echo "make machine run what needs another kernel's modules in virtual machines, on four kernels (root, five minutes)"
+	@echo "make machine every scenario, and what needs modules that not every kernel has, in virtual machines, on four kernels (root, half an hour)"
 	@echo "make differential  compare us with the real kube-proxy, packet by packet, at length (root, half an hour)"
 	@echo "make lint    check formatting, and clippy with warnings denied"
 	@echo "make bench   measure programming 10,000 services next to the netlink floor (root, two minutes)"
@@ -35,11 +35,18 @@ peers: packages
 test: packages peers
 	cargo build --locked
 	cargo test --workspace --locked
+	scripts/vm/test.sh $(KERNEL) --workspace --test scenarios
 
-# What needs IPVS, ipsets and dummy devices, in virtual machines. `make test` has it on one kernel.
+# In virtual machines: what needs IPVS, ipsets and dummy devices, and every scenario, in each mode. `make test` has it
+# on one kernel.
+KERNEL ?= 6.1
 KERNELS ?= 5.10 6.1 6.12 7.2
+MODES ?= nftables
 machine: packages
-	for kernel in $(KERNELS); do KUBE_VERDICT_VM_KERNEL=$$kernel cargo test --locked -p kube-verdict --test machine || exit; done
+	set -e; for kernel in $(KERNELS); do \
+		KUBE_VERDICT_VM_KERNEL=$$kernel cargo test --workspace --locked --test machine; \
+		for mode in $(MODES); do KUBE_VERDICT_MODE=$$mode scripts/vm/test.sh $$kernel --workspace --test scenarios; done; \
+	done
 
 # The same objects and packets to the real kube-proxy and to us, for about half an hour.
 differential: packages peers

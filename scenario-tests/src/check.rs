@@ -1,8 +1,8 @@
 //! Judging a packet table: by the model, by `explain`, and by real packets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,12 +10,16 @@ use serde_json::Value;
 use crate::case::{Case, From, case};
 use crate::fate::{Fate, PASS};
 use crate::model::{Model, Probe};
+use crate::pace;
 use crate::plan::Family;
 use crate::probe::{self, Seen};
 use crate::scenario::Scenario;
 use crate::topology::Host;
 use crate::wire::Protocol;
 
+/// Lines of a table that are tried at once. With all of them, hundreds of connections, an emulated machine is so busy
+/// that it loses packets.
+const AT_ONCE: usize = 12;
 /// How long to wait before nothing is taken for silence, where silence is expected.
 const SILENCE: Duration = Duration::from_millis(300);
 /// How long to wait for what should come. Much, because it only costs when a test fails.
@@ -55,7 +59,7 @@ impl Scenario {
     /// # Panics
     /// When it cannot be sent.
     pub fn send(&self, from: From, family: Family, to: &str) -> Seen {
-        self.send_for(PATIENCE, from, family, to)
+        self.send_for(pace::limit(PATIENCE), from, family, to)
     }
 
     fn send_for(&self, patience: Duration, from: From, family: Family, to: &str) -> Seen {
@@ -73,7 +77,7 @@ impl Scenario {
     /// # Panics
     /// When it cannot be sent.
     pub fn try_send(&self, from: From, family: Family, to: &str) -> Seen {
-        self.send_for(SILENCE, from, family, to)
+        self.send_for(pace::limit(SILENCE), from, family, to)
     }
 
     /// The backend that one new connection reaches.
@@ -85,6 +89,24 @@ impl Scenario {
             Seen::Dnat { backend, .. } => backend,
             seen => panic!("{from:?} to {to} ({family:?}): {seen:?}\n{}", self.files().log()),
         }
+    }
+
+    /// How many of so many new connections each backend gets.
+    ///
+    /// # Panics
+    /// When one reaches none.
+    pub fn spread(
+        &self,
+        from: From,
+        family: Family,
+        to: &str,
+        connections: usize,
+    ) -> BTreeMap<SocketAddr, usize> {
+        let mut counts = BTreeMap::new();
+        for _ in 0..connections {
+            *counts.entry(self.reach(from, family, to)).or_default() += 1;
+        }
+        counts
     }
 
     /// A packet as the model is asked about it. The source of a process of the node is the kernel's choice.
@@ -124,20 +146,20 @@ impl Scenario {
 
     fn complaints(&self, lines: &[Line<'_>], with_opinions: bool) -> Vec<String> {
         let model = with_opinions.then(|| self.model());
+        // Silence is waited for by all at once.
+        let (silent, answered): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.fate == Fate::Drop);
+        let answered = Mutex::new(answered.into_iter());
+        let next = || answered.lock().unwrap_or_else(PoisonError::into_inner).next();
         std::thread::scope(|scope| {
             let opinions = scope.spawn(|| match &model {
                 Some(model) => lines.iter().flat_map(|line| self.opinions(model, line)).collect(),
                 None => Vec::new(),
             });
-            let packets: Vec<_> = lines
-                .iter()
-                .map(|line| {
-                    scope.spawn(|| {
-                        self.topology().of(line.case.from.host()).enter();
-                        self.packets(line)
-                    })
-                })
-                .collect();
+            let waiting = silent.into_iter().map(|line| scope.spawn(|| self.packets(line)));
+            let mut packets: Vec<_> = waiting.collect();
+            packets.extend((0..AT_ONCE).map(|_| {
+                scope.spawn(|| std::iter::from_fn(&next).flat_map(|line| self.packets(line)).collect())
+            }));
             let mut complaints: Vec<String> =
                 packets.into_iter().flat_map(|thread| thread.join().expect("a packet thread")).collect();
             complaints.extend(opinions.join().expect("the opinions thread"));
@@ -162,7 +184,8 @@ impl Scenario {
             let fates: Vec<String> = fates.iter().map(ToString::to_string).collect();
             complaints.push(line.complaint(&format!("the model says {}", fates.join(" or "))));
         }
-        if line.probe.protocol != Protocol::Icmp {
+        // It is computed, whatever the kernel; in an emulated machine hundreds of processes would take minutes.
+        if line.probe.protocol != Protocol::Icmp && !pace::is_emulated() {
             match self.files().explain(self.node(), &line.probe) {
                 Err(error) => complaints.push(line.complaint(&format!("explain failed: {error}"))),
                 Ok(said) if !explains(&said, &line.fate, line.probe.source) => {
@@ -174,12 +197,13 @@ impl Scenario {
         complaints
     }
 
-    /// What packets say, where they disagree. Runs in the namespace of the source.
+    /// What packets say, where they disagree. The calling thread moves to the namespace of the source.
     fn packets(&self, line: &Line<'_>) -> Vec<String> {
+        self.topology().of(line.case.from.host()).enter();
         let Probe { source, to, protocol, .. } = line.probe;
         let sticky = line.case.fate.sticky;
         let _turn = sticky.then(|| self.affinity.lock().unwrap_or_else(PoisonError::into_inner));
-        let patience = if line.fate == Fate::Drop { SILENCE } else { PATIENCE };
+        let patience = pace::limit(if line.fate == Fate::Drop { SILENCE } else { PATIENCE });
         let wanted = match &line.fate {
             // One after the other, for the same reason.
             Fate::Dnat { .. } if sticky => 1,
@@ -201,7 +225,7 @@ impl Scenario {
             if enough && seen.len() >= 6 {
                 return Vec::new();
             }
-            // With fair choices, this many connections miss a backend once in millions of runs.
+            // With fair choices, and all the more where a scheduler takes turns, this many connections miss a backend once in millions of runs.
             if (sticky && !enough) || seen.len() > 20 * backends.len() + 6 {
                 return vec![line.complaint(&format!("{} packets reached {reached:?}", seen.len()))];
             }

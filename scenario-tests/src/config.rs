@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::mode::mode;
 use crate::plan;
 
 /// How the node tells its pods (reference §4.2).
@@ -75,7 +76,7 @@ impl Config {
         self
     }
 
-    /// With another `nftables.syncPeriod`.
+    /// With another `syncPeriod` of the mode.
     #[must_use]
     pub fn sync_period(mut self, period: &'static str) -> Self {
         self.sync_period = Some(period);
@@ -108,17 +109,18 @@ impl Config {
         let mut file = json!({
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
-            "mode": "nftables",
-            "nftables": { "masqueradeAll": self.masquerade_all },
+            "mode": mode().word(),
             // The maximum of conntrack entries is the machine's; in a namespace it cannot be set.
             "conntrack": { "maxPerCore": 0 },
             "oomScoreAdj": 0,
         });
+        let masquerading = mode().masquerading_section();
+        file[masquerading]["masqueradeAll"] = self.masquerade_all.into();
         if let Some(bit) = self.masquerade_bit {
-            file["nftables"]["masqueradeBit"] = bit.into();
+            file[masquerading]["masqueradeBit"] = bit.into();
         }
         if let Some(period) = self.sync_period {
-            file["nftables"]["syncPeriod"] = period.into();
+            file[mode().word()]["syncPeriod"] = period.into();
         }
         for (name, value) in &self.fields {
             file[*name] = value.clone();

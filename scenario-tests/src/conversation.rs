@@ -8,6 +8,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::case::From;
 use crate::echo::Answer;
+use crate::pace;
 use crate::plan::{self, Family};
 use crate::scenario::Scenario;
 
@@ -29,7 +30,7 @@ impl Conversation {
             connect(from.address(family), to)
                 .unwrap_or_else(|e| panic!("{from:?} cannot connect to {to}: {e}"))
         });
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        stream.set_read_timeout(Some(pace::limit(Duration::from_secs(20)))).expect("a timeout");
         let mut conversation = Conversation { stream, backend: to };
         conversation.backend = conversation.listen().expect("a greeting").server;
         conversation
@@ -64,6 +65,6 @@ fn connect(source: Option<IpAddr>, to: SocketAddr) -> io::Result<TcpStream> {
     if let Some(source) = source {
         socket.bind(&SocketAddr::new(source, 0).into())?;
     }
-    socket.connect_timeout(&to.into(), Duration::from_secs(5))?;
+    socket.connect_timeout(&to.into(), pace::limit(Duration::from_secs(5)))?;
     Ok(socket.into())
 }

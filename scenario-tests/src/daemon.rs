@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::cluster::Kubeconfig;
 use crate::model::Probe;
 use crate::netns::Netns;
+use crate::pace;
 use crate::plan::NODE;
 use crate::tether::{self, Tether};
 
@@ -225,7 +226,7 @@ impl Daemon {
     /// When it does not end within seconds, or not well.
     pub fn terminate(mut self) {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).expect("SIGTERM");
-        let status = self.ends_within(Duration::from_secs(10));
+        let status = self.ends_within(pace::limit(Duration::from_secs(10)));
         assert!(status.success() || status.signal() == Some(15), "the daemon ended badly: {status}");
     }
 }

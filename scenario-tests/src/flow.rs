@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::case::From;
 use crate::echo::Answer;
+use crate::pace;
 use crate::plan::{self, Family};
 use crate::probe::{next_port, source_towards};
 use crate::scenario::Scenario;
@@ -57,7 +58,7 @@ impl Flow {
     /// # Panics
     /// When it cannot be sent for another reason than the rules.
     pub fn ask(&self) -> Heard {
-        self.ask_for(SILENCE)
+        self.ask_for(pace::limit(SILENCE))
     }
 
     fn ask_for(&self, patience: Duration) -> Heard {
@@ -81,7 +82,7 @@ impl Flow {
     /// # Panics
     /// When it does not.
     pub fn comes_to(&self, scenario: &Scenario, expected: Heard) {
-        let deadline = Instant::now() + CHANGING;
+        let deadline = Instant::now() + pace::limit(CHANGING);
         loop {
             let heard = self.ask();
             if heard == expected {
@@ -102,7 +103,7 @@ impl Flow {
     /// # Panics
     /// When it does not hear `expected`.
     pub fn hears(&self, expected: Heard) {
-        assert_eq!(self.ask_for(PATIENCE), expected, "{}", self.name);
+        assert_eq!(self.ask_for(pace::limit(PATIENCE)), expected, "{}", self.name);
     }
 
     /// Late answers to earlier datagrams, and errors about them, are none to the next.

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::netns::Netns;
+use crate::pace;
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,8 +46,8 @@ impl Response {
 /// Why there was no answer.
 pub fn get(netns: &Netns, address: SocketAddr, path: &str) -> io::Result<Response> {
     let text = netns.run(|| {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = TcpStream::connect_timeout(&address, pace::limit(PATIENCE))?;
+        stream.set_read_timeout(Some(pace::limit(PATIENCE)))?;
         write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
@@ -65,7 +66,7 @@ pub fn becomes(
     path: &str,
     wanted: impl Fn(&Response) -> bool,
 ) -> Response {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + pace::limit(PATIENCE);
     loop {
         let answer = get(netns, address, path);
         match answer {
@@ -81,7 +82,7 @@ pub fn becomes(
 /// # Panics
 /// When somebody still does after a while.
 pub fn closes(netns: &Netns, address: SocketAddr) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + pace::limit(PATIENCE);
     while get(netns, address, "/").is_ok() {
         assert!(Instant::now() < deadline, "{address} still answers");
         std::thread::sleep(Duration::from_millis(20));

@@ -52,6 +52,27 @@ pub fn list(netns: &Netns, family: Family) -> Option<String> {
     nft(netns, &["list", "table", family.table(), TABLE], "").ok()
 }
 
+/// The policy rules of a namespace, and the default routes of every table, as text. Others come and go with links.
+pub fn routing(netns: &Netns) -> String {
+    let listed = |words: &str| output_of(netns, "ip", words);
+    ["-4 rule", "-6 rule", "-4 route show table all default", "-6 route show table all default"]
+        .map(listed)
+        .concat()
+        .replace(" linkdown", "")
+}
+
+/// What IPVS has in a namespace, as ipvsadm saves it.
+pub fn virtual_servers(netns: &Netns) -> String {
+    output_of(netns, "ipvsadm", "-Sn")
+}
+
+fn output_of(netns: &Netns, program: &str, words: &str) -> String {
+    let output = netns.run(|| Command::new(program).args(words.split_whitespace()).output());
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {words}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// The daemon's table of a family as JSON objects; empty: it is not there.
 pub fn list_json(netns: &Netns, family: Family) -> Vec<Value> {
     let Ok(text) = nft(netns, &["-j", "list", "table", family.table(), TABLE], "") else {

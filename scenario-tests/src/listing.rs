@@ -82,28 +82,30 @@ impl Listing {
         meaning
     }
 
-    /// Affinity knows service ports by numbers; here each is called by the first of its frontends instead.
+    /// Affinity knows service ports by numbers, and IPVS knows virtual servers by marks; here each is called by the
+    /// first of its frontends instead.
     fn with_stable_numbers(&self) -> Listing {
-        const NUMBERED: [&str; 2] = ["affinity-services", "affinity-nodeports"];
-        let mut first: BTreeMap<String, String> = BTreeMap::new();
-        for name in NUMBERED {
-            for (frontend, number) in self.sets.get(name).into_iter().flat_map(|set| &set.elements) {
-                first.entry(number.clone()).or_insert_with(|| frontend.clone());
-            }
-        }
-        let stable = |number: &String| first.get(number).unwrap_or(number).clone();
         let mut listing = self.clone();
-        for name in NUMBERED {
-            for number in listing.sets.get_mut(name).into_iter().flat_map(|set| set.elements.values_mut()) {
-                *number = stable(number);
-            }
-        }
+        listing.rename_numbers(|set| set.ends_with("marks"));
+        let first = listing.rename_numbers(|set| ["affinity-services", "affinity-nodeports"].contains(&set));
+        let stable = |number: &String| first.get(number).unwrap_or(number).clone();
         if let Some(timeouts) = listing.sets.get_mut("affinity-timeouts") {
             let elements = std::mem::take(&mut timeouts.elements);
             timeouts.elements =
                 elements.into_iter().map(|(number, verdict)| (stable(&number), verdict)).collect();
         }
         listing
+    }
+
+    /// Calls the numbers of some maps by the first frontend that has each; the new names.
+    fn rename_numbers(&mut self, is_numbered: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
+        let mut first: BTreeMap<String, String> = BTreeMap::new();
+        for (_, set) in self.sets.iter_mut().filter(|(name, _)| is_numbered(name)) {
+            for (frontend, number) in &mut set.elements {
+                *number = first.entry(number.clone()).or_insert_with(|| frontend.clone()).clone();
+            }
+        }
+        first
     }
 }
 

@@ -1,8 +1,6 @@
 //! docs/metrics.md, read: its tables are the contract that the daemon and the real kube-proxy are held against.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
 
 /// Names that are kube-proxy's choice, against Prometheus' habits: gauges that end in `_total`.
 pub const UPSTREAM_NAMES: &[&str] = &["kubeproxy_sync_proxy_rules_no_local_endpoints_total"];
@@ -10,10 +8,8 @@ pub const UPSTREAM_NAMES: &[&str] = &["kubeproxy_sync_proxy_rules_no_local_endpo
 /// The heading under which the metrics stand that kube-proxy has and we do not.
 const ABSENT: &str = "## Not here";
 
-fn page() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+/// The page itself, for tests that run where there are no sources.
+const PAGE: &str = include_str!("../../docs/metrics.md");
 
 /// The cells of the lines of tables whose first cell is a metric's name in backticks.
 fn rows(text: &str) -> impl Iterator<Item = (String, Vec<String>)> {
@@ -32,10 +28,9 @@ fn rows(text: &str) -> impl Iterator<Item = (String, Vec<String>)> {
 /// Our metrics: type and labels of each.
 ///
 /// # Panics
-/// When the page is not there.
+/// When the page is not in its form.
 pub fn ours() -> BTreeMap<String, (String, BTreeSet<String>)> {
-    let page = page();
-    let (present, _) = page.split_once(ABSENT).expect("the heading of what is not here");
+    let (present, _) = PAGE.split_once(ABSENT).expect("the heading of what is not here");
     let labels = |cell: &str| {
         let names = cell.split(',').map(|name| name.trim().trim_matches('`').to_owned());
         names.filter(|name| !name.is_empty() && name != "–").collect()
@@ -46,10 +41,9 @@ pub fn ours() -> BTreeMap<String, (String, BTreeSet<String>)> {
 /// kube-proxy's metrics that are not here, with the reason. A name may end in `*`.
 ///
 /// # Panics
-/// When the page is not there, or a reason is missing.
+/// When a reason is missing.
 pub fn absent() -> BTreeMap<String, String> {
-    let page = page();
-    let (_, absent) = page.split_once(ABSENT).expect("the heading of what is not here");
+    let (_, absent) = PAGE.split_once(ABSENT).expect("the heading of what is not here");
     let absent: BTreeMap<String, String> =
         rows(absent).map(|(name, cells)| (name, cells.last().cloned().unwrap_or_default())).collect();
     assert!(absent.values().all(|reason| reason.len() > 3), "a reason is missing: {absent:?}");

@@ -37,6 +37,11 @@ pub enum Seen {
     Silence,
 }
 
+/// When to look for the first time what became of a packet. On a host that is enough for most.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+/// Pauses between looks become longer: those who wait for nothing shall not take the time of others.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
 /// Where source ports come from: no two packets of a run share one, so that conntrack never takes a new
 /// packet for an old flow. Clear of the NodePort range.
 static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
@@ -195,6 +200,7 @@ pub fn volley(
         shots.push((Shot::fire(protocol, source, to)?, None));
     }
     let deadline = Instant::now() + patience;
+    let mut pause = FIRST_LOOK;
     loop {
         for (shot, seen) in shots.iter_mut().filter(|(_, seen)| seen.is_none()) {
             *seen = shot.look(sightings);
@@ -205,6 +211,7 @@ pub fn volley(
                 .map(|(shot, seen)| seen.unwrap_or_else(|| shot.give_up()))
                 .collect());
         }
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -28,6 +28,11 @@ fn missing() -> Option<String> {
         }
     }
     let netns = Netns::new();
+    // The kernel may have to load a module first, and who comes meanwhile is told that there is none.
+    let veth = netns.run(|| Command::new("ip").args(["link", "add", "type", "veth"]).output());
+    if !veth.is_ok_and(|output| output.status.success()) {
+        return Some("this kernel makes no veth devices".to_owned());
+    }
     let ruleset =
         "table ip probe { chain c { type nat hook prerouting priority 0;\nct state new reject\n}\n}\n";
     kernel::nft(&netns, &["-f", "-"], ruleset).err().map(|error| {

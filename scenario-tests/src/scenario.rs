@@ -11,13 +11,15 @@ use crate::cluster::{Api, ControlPlane};
 use crate::config::Config;
 use crate::daemon::{Daemon, Files};
 use crate::echo::Echo;
+use crate::http;
 use crate::kernel;
 use crate::listing::Listing;
 use crate::manifest::{self, Objects};
+use crate::mode::{Mode, mode};
 use crate::model::Model;
 use crate::netns::Netns;
+use crate::pace;
 use crate::plan::{self, Family, NODE};
-use crate::requirements;
 use crate::sightings::Sightings;
 use crate::topology::{Host, Topology};
 use crate::wire::Protocol;
@@ -78,7 +80,6 @@ impl Scenario {
         config: &Config,
         files: impl FnOnce(&Topology, &Value) -> (Files, Option<Api>),
     ) -> Scenario {
-        requirements::check();
         let config = config.build();
         let (files, api) = files(&topology, &config);
         Scenario {
@@ -195,7 +196,7 @@ impl Scenario {
     /// # Panics
     /// When it does not within seconds, or the daemon has died.
     pub fn settle(&mut self) {
-        let deadline = Instant::now() + PROGRAMMING;
+        let deadline = Instant::now() + pace::limit(PROGRAMMING);
         let started = Instant::now();
         while !self.kernel_shows(self.generation) {
             let alive = self.daemon.as_mut().is_some_and(Daemon::is_running);
@@ -222,7 +223,7 @@ impl Scenario {
         let meaning = |netns: &Netns, family| {
             Listing::parse(&kernel::list(netns, family).expect("our table")).meaning()
         };
-        let deadline = Instant::now() + PROGRAMMING;
+        let deadline = Instant::now() + pace::limit(PROGRAMMING);
         loop {
             let differences: Vec<String> = Family::BOTH
                 .into_iter()
@@ -241,6 +242,22 @@ impl Scenario {
     }
 
     fn kernel_shows(&self, generation: u32) -> bool {
+        self.tables_show(generation) && (mode() == Mode::Nftables || self.nothing_is_pending())
+    }
+
+    /// Whether the daemon says that it is done. In IPVS mode the tables are not the last thing to change: endpoints
+    /// that are no longer used leave IPVS after them.
+    fn nothing_is_pending(&self) -> bool {
+        let metrics = SocketAddr::from(([127, 0, 0, 1], 10249));
+        http::get(self.node(), metrics, "/metrics").is_ok_and(|page| {
+            ["service", "endpoint"].iter().all(|what| {
+                let line = format!("\nkubeproxy_sync_proxy_rules_{what}_changes_pending 0\n");
+                page.body.contains(&line)
+            })
+        })
+    }
+
+    fn tables_show(&self, generation: u32) -> bool {
         let wanted = match self.api {
             None => vec![sentinel_address(generation)],
             Some(_) => Vec::from(sentinel_addresses(generation)),

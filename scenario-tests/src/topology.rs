@@ -21,6 +21,7 @@ use std::process::{Command, Stdio};
 
 use crate::netns::Netns;
 use crate::plan::{self, Family};
+use crate::requirements;
 
 /// A place that packets come from or arrive at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,6 +104,7 @@ pub struct Topology {
 impl Topology {
     /// Builds it.
     pub fn new() -> Self {
+        requirements::check();
         let topology = Topology { hosts: Host::ALL.iter().map(|_| Netns::new()).collect() };
         for host in Host::ALL {
             topology.of(host).run(|| set_sysctls(host));

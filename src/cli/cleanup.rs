@@ -1,6 +1,6 @@
 //! `kube-verdict cleanup`: removes every trace from the kernel, of ours and of kube-proxy.
 
-use kube_verdict_ipvs::{Erased, erase};
+use kube_verdict_ipvs::Removed;
 use kube_verdict_nftables::layout::{Marks, TABLE};
 use kube_verdict_table::Family;
 
@@ -51,9 +51,9 @@ fn own_servers(marks: Marks, failures: &mut Vec<String>) -> Result<(), Failure> 
     all.extend(Some(marks).filter(|marks| !all.contains(marks)));
     let mut netlink = kube_verdict_ipvs::Netlink::default();
     for marks in all {
-        match erase(&mut netlink, marks) {
-            Ok(Erased { servers: 0, .. }) => {}
-            Ok(Erased { servers, connections }) => {
+        match kube_verdict_ipvs::remove(&mut netlink, marks) {
+            Ok(Removed { servers: 0, .. }) => {}
+            Ok(Removed { servers, connections }) => {
                 let ended = match connections {
                     0 => String::new(),
                     connections => format!(", which ended {connections} connections"),

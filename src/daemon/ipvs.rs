@@ -1,7 +1,7 @@
 //! IPVS and the daemon's start: what mode ipvs needs before the first sync, IPVS itself, the host's settings and the way
 //! of marked packets to it; and what an earlier run in mode ipvs has left, whichever the mode is now.
 
-use kube_verdict_ipvs::{Director, Erased, Error, Netlink, Scheduler, erase};
+use kube_verdict_ipvs::{Director, Error, Netlink, Removed, Scheduler};
 use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::Family;
 
@@ -22,7 +22,7 @@ pub(super) fn set_up(effective: &Effective, ipvs: &Ipvs) -> Result<Director<Netl
     }
     let mut netlink = Netlink::open()?;
     for old in before.into_iter().filter(|old| *old != marks) {
-        let Erased { servers, connections } = erase(&mut netlink, old)?;
+        let Removed { servers, connections } = kube_verdict_ipvs::remove(&mut netlink, old)?;
         tracing::warn!(
             servers,
             connections,

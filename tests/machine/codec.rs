@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::process::Command;
 
 use kube_verdict_ipvs_codec::{
-    Connections, Error, Family, Forwarding, Ipvs, Key, Name, RealServer, Timeouts, VirtualServer, flags,
+    Connections, Error, Family, Forwarding, Ipvs, Key, Name, Order, RealServer, Refusal, Timeouts,
+    VirtualServer, flags,
 };
 use nix::sched::{CloneFlags, unshare};
 
@@ -24,7 +25,7 @@ route add fd00::/16 dev ways
 ";
 
 /// Runs `test` in a new network namespace.
-fn alone(test: impl FnOnce(&mut Ipvs) + Send) {
+pub fn alone(test: impl FnOnce(&mut Ipvs) + Send) {
     std::thread::scope(|scope| {
         let inside = || {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
@@ -206,5 +207,27 @@ pub fn refusals_are_told_apart() {
         assert_eq!(errno(ipvs.delete_from(&web.key, &real)), Some(libc::ENOENT));
         ipvs.add_to(&web.key, &real).expect("a real server");
         assert_eq!(errno(ipvs.add_to(&web.key, &real)), Some(libc::EEXIST));
+    });
+}
+
+/// More than are sent at a time, and more refusals than a small buffer has room for.
+pub fn of_many_orders_each_refusal_is_told() {
+    alone(|ipvs| {
+        let key = |mark| Key::Mark { family: Family::V4, mark };
+        let add = |mark| Order::Add(VirtualServer::new(key(mark), name("rr")));
+        let real = |mark, last| Order::AddTo(key(mark), RealServer::new([10, 2, 0, last].into(), 80));
+        let orders: Vec<Order> =
+            (1..=1000).flat_map(|mark| [add(mark), real(mark, 2), real(mark, 2), real(mark, 3)]).collect();
+        let twice: Vec<Refusal> =
+            (0..1000).map(|index| Refusal { order: 4 * index + 2, errno: libc::EEXIST }).collect();
+        assert_eq!(ipvs.run(&orders).expect("orders"), twice);
+        let all = ipvs.run(&orders).expect("orders");
+        assert_eq!(all, (0..4000).map(|order| Refusal { order, errno: libc::EEXIST }).collect::<Vec<_>>());
+        assert_eq!(ipvs.run(&[]).expect("nothing"), []);
+        assert_eq!(ipvs.virtual_servers().expect("virtual servers").len(), 1000);
+        assert_eq!(ipvs.real_servers(&key(1000)).expect("real servers").len(), 2);
+        let all: Vec<Order> = (1..=1000).map(|mark| Order::Delete(key(mark))).collect();
+        assert_eq!(ipvs.run(&all).expect("orders"), []);
+        assert_eq!(ipvsadm("-Sn"), [""; 0]);
     });
 }

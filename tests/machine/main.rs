@@ -1,11 +1,14 @@
 //! What needs a kernel with IPVS, ipsets and dummy devices, in a virtual machine that has one: the codec of IPVS
-//! next to ipvsadm, the take-over from kube-proxy's IPVS mode, and what brings packets to IPVS.
+//! next to ipvsadm, the director of virtual servers, the take-over from kube-proxy's IPVS mode, and what brings
+//! packets to IPVS.
 //!
 //! The program runs twice. Started by cargo it has `scripts/vm/run.sh` boot a machine with itself and the daemon in
 //! it; in there it runs the tests, one after the other. `KUBE_VERDICT_VM_KERNEL` chooses the kernel (6.1; 5.10,
 //! 6.12 and 7.2 are the others). Arguments choose tests by parts of their names, as usual.
+//! `KUBE_VERDICT_VIRTUAL_SERVERS=5000` has the director keep so many in place of 200.
 
 mod codec;
+mod director;
 mod node;
 mod run;
 mod steering;
@@ -31,11 +34,17 @@ const TESTS: &[(&str, fn())] = &[
     ("codec::what_we_make_ipvsadm_lists", codec::what_we_make_ipvsadm_lists),
     ("codec::what_ipvsadm_makes_we_list", codec::what_ipvsadm_makes_we_list),
     ("codec::refusals_are_told_apart", codec::refusals_are_told_apart),
+    ("codec::of_many_orders_each_refusal_is_told", codec::of_many_orders_each_refusal_is_told),
+    ("director::what_is_wanted_is_there_and_a_restart_writes_nothing", director::what_is_wanted_is_there),
+    ("director::schedulers_are_changed_and_replaced", director::schedulers_are_changed_and_replaced),
+    ("director::what_is_refused_stops_nothing_else", director::what_is_refused_stops_nothing_else),
+    ("director::connections_go_on_until_they_end", director::connections_go_on_until_they_end),
+    ("director::many_virtual_servers", director::many_virtual_servers),
     ("takeover::connections_go_on_and_what_they_need_goes_after_them", takeover::connections_go_on),
     ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),
+    ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),
     ("switching::from_nftables_to_ipvs_and_back", switching::there_and_back),
     ("switching::nobody_notices", switching::nobody_notices),
-    ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),
 ];
 
 fn main() -> ExitCode {
@@ -51,7 +60,9 @@ fn boot() -> ExitCode {
     let kernel = std::env::var("KUBE_VERDICT_VM_KERNEL").unwrap_or_else(|_| KERNEL.to_owned());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/vm/run.sh");
     let me = std::env::current_exe().expect("this program's path");
+    let servers = std::env::var(director::SERVERS).unwrap_or_default();
     let status = Command::new(&script)
+        .args(["-e", &format!("{}={servers}", director::SERVERS)])
         .args(["-b", env!("CARGO_BIN_EXE_kube-verdict"), "-t", LIMIT])
         .args(["-e", &format!("{INSIDE}={kernel}"), "-e", "RUST_BACKTRACE=1", &kernel])
         .arg(me)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::*;
 use kube_verdict_ipvs::kernel::{self, memory::Call};
-use kube_verdict_ipvs::{Error, Figures, Marks};
+use kube_verdict_ipvs::{Error, Figures, Marks, Removed, remove};
 use kube_verdict_ipvs_codec::{Command, Key, Order, RealServer, VirtualServer, flags};
 use kube_verdict_table::{Family, Protocol};
 
@@ -327,4 +327,28 @@ fn a_lost_answer_leads_to_reading_back() {
     assert_eq!((report.read_back, report.orders), (vec![V4], 2));
     // Packets may still be marked as before: nothing is taken away.
     assert_eq!(stage.weights(1), Some(vec![(1, 1), (2, 1), (3, 1), (4, 1)]));
+}
+
+#[test]
+fn what_is_not_known_any_more_is_read_before_it_is_looked_at() {
+    let mut stage = Stage::with(&[(1, tcp(&[1, 2]))]);
+    stage.change([(1, Some(tcp(&[2])))], false);
+    stage.director.distrust(V4);
+    assert_eq!(stage.tend(), [Order::DeleteFrom(server_key(1), real(1, 0))]);
+    stage.tend();
+    assert_eq!(stage.director.next_tend(), None);
+}
+
+#[test]
+fn all_of_it_can_be_removed_at_once() {
+    let mut stage = Stage::with(&[(1, tcp(&[1, 2])), (2, tcp(&[]))]);
+    let name = kube_verdict_ipvs_codec::Name::new("rr").unwrap();
+    for key in [kernel::key(V4, 77), kernel::key(Family::V6, mark(7))] {
+        stage.kernel().intrude(&Order::Add(VirtualServer::new(key, name))).unwrap();
+    }
+    stage.kernel().connect(&server_key(1), backend(1), 2, 1);
+    let removed = remove(stage.kernel(), Marks::DEFAULT).unwrap();
+    assert_eq!(removed, Removed { servers: 3, connections: 3 });
+    let left: Vec<Key> = stage.kernel().contents().keys().copied().collect();
+    assert_eq!(left, [kernel::key(V4, 77)]);
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use kube_verdict_scenario_tests::conversation::Conversation;
+use kube_verdict_scenario_tests::pace;
 use kube_verdict_scenario_tests::prelude::*;
 
 const EVERYWHERE: [&str; 4] = ["pod-a", "pod-b", "pod-c", "pod-d"];
@@ -21,6 +22,15 @@ fn web(seconds: u32) -> Service {
 
 fn ends(addresses: &[&str]) -> Objects {
     slice("web", "web").every_protocol(8080).with(addresses.iter().map(|address| at(address))).build()
+}
+
+/// As many clients as are served by other backends when they come again unremembered, even where a scheduler takes
+/// its four backends in turn.
+const NO_ROUND: u8 = 7;
+
+/// So many hundredths of a timeout.
+fn share_of(timeout: u32, hundredths: u32) -> Duration {
+    Duration::from_millis(10) * timeout * hundredths
 }
 
 /// Who is served by whom.
@@ -107,6 +117,10 @@ fn ports_are_independent() {
     ]);
     let hosts = |served: Served| -> Vec<_> { served.into_values().map(|backend| backend.ip()).collect() };
     let one = hosts(served(&scenario, 30, "10.96.0.10:80"));
+    // Somebody else comes to the second, or schedulers that take turns would serve both in step.
+    for family in Family::BOTH {
+        scenario.reach(From::Client, family, "10.96.0.10:81");
+    }
     let two = hosts(served(&scenario, 30, "10.96.0.10:81"));
     assert_ne!(one, two, "sixty clients chose the same pods on both ports");
 }
@@ -115,7 +129,7 @@ fn ports_are_independent() {
 #[test]
 fn a_removed_backend_is_forgotten() {
     let mut scenario = Scenario::start(&Config::default());
-    let clients = 24;
+    let clients = 12;
     let to = "10.96.0.10:80";
     let ways_to_go: [(&str, Objects); 4] = [
         ("removed", ends(&["pod-a", "pod-b", "pod-c"])),
@@ -156,14 +170,17 @@ fn a_removed_backend_is_forgotten() {
 #[test]
 fn time_without_a_new_connection_ends_it() {
     let mut scenario = Scenario::start(&Config::default());
-    scenario.apply([web(2).build(), ends(&EVERYWHERE)]);
-    let (clients, to) = (16, "10.96.0.10:80");
+    // An emulated machine needs a while for that many connections.
+    let timeout = pace::seconds(2);
+    scenario.apply([web(timeout).build(), ends(&EVERYWHERE)]);
+    let (clients, to) = (NO_ROUND, "10.96.0.10:80");
     let first = served(&scenario, clients, to);
-    for _ in 0..3 {
-        std::thread::sleep(Duration::from_millis(1200));
+    // Together longer than it; each well within it, with all connections.
+    for _ in 0..4 {
+        std::thread::sleep(share_of(timeout, 30));
         assert_eq!(served(&scenario, clients, to), first, "new connections keep it alive");
     }
-    std::thread::sleep(Duration::from_millis(3200));
+    std::thread::sleep(share_of(timeout, 160));
     assert_ne!(served(&scenario, clients, to), first, "it outlives its time");
 }
 
@@ -171,7 +188,8 @@ fn time_without_a_new_connection_ends_it() {
 #[test]
 fn established_connections_do_not_refresh_it() {
     let mut scenario = Scenario::start(&Config::default());
-    scenario.apply([web(2).build(), ends(&EVERYWHERE)]);
+    let timeout = pace::seconds(2);
+    scenario.apply([web(timeout).build(), ends(&EVERYWHERE)]);
     let to = "10.96.0.10:80";
     let mut busy: Vec<(Family, u8, Conversation)> = Vec::new();
     for family in Family::BOTH {
@@ -180,7 +198,7 @@ fn established_connections_do_not_refresh_it() {
         }
     }
     for _ in 0..13 {
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(share_of(timeout, 15));
         busy.iter_mut().for_each(|(_, _, conversation)| conversation.still_lives());
     }
     let loyal = busy.iter().all(|(family, client, conversation)| {
@@ -193,13 +211,14 @@ fn established_connections_do_not_refresh_it() {
 #[test]
 fn affinity_is_changed_and_switched_off() {
     let mut scenario = Scenario::start(&Config::default());
-    let (clients, to) = (16, "10.96.0.10:80");
+    let (clients, to) = (NO_ROUND, "10.96.0.10:80");
     scenario.apply([web(10800).build(), ends(&EVERYWHERE)]);
     served(&scenario, clients, to);
-    scenario.apply([web(1).build(), ends(&EVERYWHERE)]);
+    let timeout = pace::seconds(1);
+    scenario.apply([web(timeout).build(), ends(&EVERYWHERE)]);
     // Refreshed with the new timeout, at the latest by this connection.
     let first = served(&scenario, clients, to);
-    std::thread::sleep(Duration::from_millis(2200));
+    std::thread::sleep(share_of(timeout, 220));
     assert_ne!(served(&scenario, clients, to), first, "the shorter timeout is not in effect");
 
     scenario.apply([web(10800).set("sessionAffinity", "None".into()).build(), ends(&EVERYWHERE)]);

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use kube_verdict_scenario_tests::config::Config;
 use kube_verdict_scenario_tests::daemon::{Daemon, Files, program};
 use kube_verdict_scenario_tests::netns::Netns;
+use kube_verdict_scenario_tests::pace;
 use kube_verdict_scenario_tests::requirements;
 
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + pace::limit(Duration::from_secs(60));
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(20));

@@ -114,9 +114,12 @@ fn a_flow_stays_while_its_endpoint_serves_and_no_longer() {
 fn a_flow_from_before_its_service_is_translated() {
     let mut scenario = Scenario::start(&Config::default());
     let all: Vec<(Family, Vec<Flow>)> = Family::BOTH.map(|f| (f, flows(&scenario, f))).into();
-    for flow in all.iter().flat_map(|(_, flows)| flows) {
-        assert!(!matches!(flow.ask(), Heard::From(_)), "who answers?");
-    }
+    // At once: each of them waits for an answer.
+    std::thread::scope(|scope| {
+        for flow in all.iter().flat_map(|(_, flows)| flows) {
+            scope.spawn(|| assert!(!matches!(flow.ask(), Heard::From(_)), "who answers?"));
+        }
+    });
     // Its slices come first.
     scenario.apply([ends([at("pod-a")])]);
     scenario.apply([ends([at("pod-a")]), dns().build()]);

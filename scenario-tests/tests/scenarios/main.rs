@@ -29,6 +29,7 @@ mod restarts;
 mod service_cidr;
 mod slices;
 mod source_ranges;
+mod spread;
 mod straddle;
 mod terminating;
 mod topology_hints;

@@ -140,7 +140,8 @@ fn a_detector_of_one_family_only() {
     ]);
 }
 
-/// The mark's other bits are not ours, and ours does not stay (reference §4.1, mechanics).
+/// The mark's other bits are not ours, and ours does not stay (reference §4.1, mechanics). IPVS knows a virtual server
+/// by the whole mark: there the other bits are put aside on the way and come back.
 fn leaves_other_bits_alone(config: &Config, ours: u32) {
     let mut scenario = Scenario::start(config);
     scenario.apply([
@@ -154,7 +155,7 @@ fn leaves_other_bits_alone(config: &Config, ours: u32) {
             &format!(
                 "table {} other {{
   chain marking {{ type filter hook prerouting priority -250; meta mark set 0x40000001; }}
-  chain counting {{ type filter hook postrouting priority 300; ct status dnat meta mark 0x40000001 counter; }}
+  chain counting {{ type filter hook postrouting priority 300; tcp dport 8080 meta mark 0x40000001 counter; }}
   chain spoilt {{ type filter hook postrouting priority 300; meta mark & {ours:#x} != 0 counter drop; }}
 }}\n",
                 family.table()

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use kube_verdict_scenario_tests::pace;
 use kube_verdict_scenario_tests::prelude::*;
 use kube_verdict_scenario_tests::probe::Seen;
 use kube_verdict_scenario_tests::topology;
@@ -107,7 +108,7 @@ fn addresses_come_and_go() {
         });
     };
     let becomes = |served: bool| {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + pace::limit(Duration::from_secs(10));
         for family in Family::BOTH {
             // While the address is nobody's, packets to it may find no neighbour: anything but an answer.
             while matches!(scenario.try_send(From::Client, family, "172.18.0.77:30080"), Seen::Dnat { .. })

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use kube_verdict_scenario_tests::pace;
 use kube_verdict_scenario_tests::prelude::*;
 use kube_verdict_scenario_tests::topology::Host;
 
@@ -95,14 +96,14 @@ fn what_the_sockets_say() {
 }
 
 fn tcp_error(to: SocketAddr) -> ErrorKind {
-    let connected = TcpStream::connect_timeout(&to, Duration::from_secs(5));
+    let connected = TcpStream::connect_timeout(&to, pace::limit(Duration::from_secs(5)));
     connected.expect_err("nobody listens").kind()
 }
 
 fn udp_error(to: SocketAddr) -> ErrorKind {
     let any: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
     let socket = UdpSocket::bind(any).expect("a socket");
-    socket.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout");
+    socket.set_read_timeout(Some(pace::limit(Duration::from_secs(3)))).expect("a timeout");
     socket.connect(to).expect("a route");
     let answered = socket.send(b"?").and_then(|_| socket.recv(&mut [0; 16]));
     answered.expect_err("nobody listens").kind()

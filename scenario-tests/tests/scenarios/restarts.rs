@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use kube_verdict_scenario_tests::conversation::Conversation;
 use kube_verdict_scenario_tests::kernel;
 use kube_verdict_scenario_tests::netlink::Netfilter;
+use kube_verdict_scenario_tests::pace;
 use kube_verdict_scenario_tests::prelude::*;
 use kube_verdict_scenario_tests::rng::{self, Rng};
 
@@ -22,7 +23,7 @@ fn steady() -> Vec<Objects> {
 }
 
 fn in_sync(scenario: &Scenario, times: usize) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + pace::limit(Duration::from_secs(20));
     while scenario.files().log().matches(IN_SYNC).count() < times {
         assert!(Instant::now() < deadline, "the daemon is not in sync:\n{}", scenario.files().log());
         std::thread::sleep(Duration::from_millis(5));
@@ -132,13 +133,19 @@ fn violent_deaths() {
 /// `cleanup` removes every trace, and says so when there is none.
 #[test]
 fn cleanup_leaves_nothing() {
-    let mut scenario = Scenario::start(&Config::default());
+    let mut scenario = Scenario::without_daemon(&Config::default());
+    let routing = kernel::routing(scenario.node());
+    scenario.start_daemon();
     scenario.apply(steady());
     scenario.take_daemon().kill();
     for _ in 0..2 {
         scenario.files().cleanup(scenario.node());
         let ruleset = kernel::nft(scenario.node(), &["list", "ruleset"], "").expect("the ruleset");
         assert!(ruleset.trim().is_empty(), "left behind:\n{ruleset}");
+        assert_eq!(kernel::routing(scenario.node()), routing);
+        if mode() == Mode::Ipvs {
+            assert_eq!(kernel::virtual_servers(scenario.node()), "");
+        }
     }
     scenario.check_packets(&[case("nobody's", From::Client, "10.96.9.9:80", PASS)]);
 }

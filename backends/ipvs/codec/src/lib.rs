@@ -35,7 +35,7 @@ pub use destination::DestinationAttribute;
 pub use info::{Info, InfoAttribute};
 pub use message::{Attributes, Command, Message};
 pub use order::{Order, Refusal};
-pub use real_server::{Connections, Forwarding, ListedRealServer, RealServer, Tunnel};
+pub use real_server::{Connections, Forwarding, ListedRealServer, Load, RealServer, Tunnel};
 pub use service::ServiceAttribute;
 pub use socket::{Error, Ipvs, Timeouts};
 pub use statistics::{Statistics, StatisticsAttribute};

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Connections, DestinationAttribute, Family, Flags, Info, Key, ListedRealServer, ListedVirtualServer, Name,
-    NetworkOrder, RealServer, ServiceAttribute, StatisticsAttribute, VirtualServer, control, flags,
+    Connections, DestinationAttribute, Family, Flags, Info, Key, ListedRealServer, ListedVirtualServer, Load,
+    Name, NetworkOrder, RealServer, ServiceAttribute, StatisticsAttribute, VirtualServer, control, flags,
 };
 
 /// Of lines of hexadecimal bytes, with comments behind `#`.
@@ -159,6 +159,9 @@ fn real_servers_are_asked_for_and_listed() {
     let listed = ListedRealServer::of(Family::V6, attributes).unwrap();
     assert_eq!(listed.server, RealServer { weight: 3, ..RealServer::new([10, 2, 0, 2].into(), 8080) });
     assert_eq!(listed.connections, Connections { active: 1, inactive: 2, persistent: 3 });
+    let load = Load { server: listed.server, connections: listed.connections };
+    assert_eq!(Load::read(Family::V6, &bytes(LISTED_DEST)), Some(load));
+    assert_eq!(Load::read(Family::V4, &bytes(GET_DEST)), None);
 }
 
 /// As it was before Linux 3.18.
@@ -299,6 +302,11 @@ proptest! {
                 }
             }
             prop_assert!(stays(&message));
+            let load = Load::read(Family::V4, &bytes);
+            let [CommandAttribute::Destination(attributes), ..] = message.of_command() else { continue };
+            if let (Some(load), Some(listed)) = (load, ListedRealServer::of(Family::V4, attributes)) {
+                prop_assert_eq!((load.server, load.connections), (listed.server, listed.connections));
+            }
         }
     }
 }

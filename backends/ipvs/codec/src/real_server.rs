@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::value::NetworkOrder;
+use netlink_packet_core::NlasIterator;
+
+use crate::value::{NetworkOrder, Value};
 use crate::virtual_server::octets;
 use crate::{DestinationAttribute, Family, Statistics};
 
@@ -121,6 +123,50 @@ pub struct Connections {
     pub inactive: u32,
     /// clients that are to come back here
     pub persistent: u32,
+}
+
+/// A real server and what it has to do: all of a listing but what was counted, which is most of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// the server
+    pub server: RealServer,
+    /// what it has to do
+    pub connections: Connections,
+}
+
+impl Load {
+    /// Reads one message of a listing, of a virtual server of `family`, from `struct genlmsghdr` on and without the
+    /// lists of attributes that it consists of. None: there is none in it.
+    pub(crate) fn read(family: Family, message: &[u8]) -> Option<Load> {
+        let mut commands = NlasIterator::new(message.get(4..)?).map_while(Result::ok);
+        let destination = commands.find(|nla| nla.kind() == 2)?;
+        let mut family = family;
+        let (mut address, mut port) = (None, None);
+        let mut server = RealServer::new([0, 0, 0, 0].into(), 0);
+        let mut connections = Connections::default();
+        for nla in NlasIterator::new(destination.value()).map_while(Result::ok) {
+            let value = nla.value();
+            match nla.kind() {
+                1 => address = <[u8; 16]>::read(value),
+                2 => port = NetworkOrder::<u16>::read(value).map(|port| port.0),
+                3 => server.forwarding = Forwarding::numbered(u32::read(value)?),
+                4 => server.weight = u32::read(value)?,
+                5 => server.upper_threshold = u32::read(value)?,
+                6 => server.lower_threshold = u32::read(value)?,
+                7 => connections.active = u32::read(value)?,
+                8 => connections.inactive = u32::read(value)?,
+                9 => connections.persistent = u32::read(value)?,
+                11 => family = Family::numbered(u16::read(value)?)?,
+                13 => server.tunnel.kind = u8::read(value)?,
+                14 => server.tunnel.port = NetworkOrder::<u16>::read(value)?.0,
+                15 => server.tunnel.flags = u16::read(value)?,
+                _ => {}
+            }
+        }
+        server.address = family.address(&address?);
+        server.port = port?;
+        Some(Load { server, connections })
+    }
 }
 
 /// A real server of a listing.

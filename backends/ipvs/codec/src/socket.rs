@@ -11,8 +11,8 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
 
 use crate::message::Attributes;
 use crate::{
-    Command, CommandAttribute, Info, Key, ListedRealServer, ListedVirtualServer, Message, Order, RealServer,
-    Refusal, VirtualServer, control,
+    Command, CommandAttribute, Info, Key, ListedRealServer, ListedVirtualServer, Load, Message, Order,
+    RealServer, Refusal, VirtualServer, control,
 };
 
 /// The kernel's listings come in pieces of at most 32 KiB.
@@ -161,6 +161,29 @@ impl Ipvs {
             _ => None,
         });
         servers.collect::<Option<_>>().ok_or(Error::Answer(Command::GetDestination))
+    }
+
+    /// The same without what they counted, in a fraction of the time; `loads` is emptied first.
+    pub fn loads(&mut self, of: &Key, loads: &mut Vec<Load>) -> Result<(), Error> {
+        loads.clear();
+        let question =
+            Message::new(Command::GetDestination, vec![CommandAttribute::Service(of.attributes())]);
+        let mut is_understood = true;
+        let errno = self.exchange(&question.encode(), NLM_F_DUMP, &mut |bytes| match Load::read(
+            of.family(),
+            bytes,
+        ) {
+            Some(load) => loads.push(load),
+            None => is_understood = false,
+        })?;
+        match errno {
+            0 if is_understood => Ok(()),
+            0 => Err(Error::Answer(Command::GetDestination)),
+            errno => Err(Error::Refused {
+                command: Command::GetDestination,
+                why: io::Error::from_raw_os_error(errno),
+            }),
+        }
     }
 
     /// Makes a virtual server.

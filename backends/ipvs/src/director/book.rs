@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use kube_verdict_ipvs_codec::{ListedRealServer, Order, VirtualServer};
+use kube_verdict_ipvs_codec::{Load, Order, VirtualServer};
 use kube_verdict_table::{Backend, Family};
 use rustc_hash::FxHashSet;
 
@@ -102,7 +102,7 @@ impl Book {
     }
 
     /// The kernel has this.
-    pub(super) fn found(&mut self, mark: u32, server: &VirtualServer, real: &[ListedRealServer]) {
+    pub(super) fn found(&mut self, mark: u32, server: &VirtualServer, real: &[Load]) {
         self.places.entry(mark).or_default().held = Some(Held::of(server, real));
     }
 

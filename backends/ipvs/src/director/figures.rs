@@ -33,13 +33,12 @@ impl<K> Director<K> {
             let (serving, draining) = place.count();
             figures.real_servers += serving;
             figures.draining_real_servers += draining;
-            match place.wanted() {
-                None => figures.draining_virtual_servers += 1,
-                Some(server) => {
-                    figures.virtual_servers += 1;
-                    figures.schedulers_replaced += usize::from(self.schedulers.choose(server).why.is_some());
-                }
+            match place.is_wanted {
+                true => figures.virtual_servers += 1,
+                false => figures.draining_virtual_servers += 1,
             }
+            let is_replaced = |server| self.schedulers.choose(server).why.is_some();
+            figures.schedulers_replaced += usize::from(place.wanted().is_some_and(is_replaced));
         }
         Some(figures)
     }

@@ -110,8 +110,10 @@ impl<K: Kernel> Director<K> {
     pub fn tend(&mut self, now: Instant) -> Result<Report, Vec<Error>> {
         self.each_family(|director, family| {
             let book = &director.books[family];
+            let looks = book.may_lower && book.pace.is_due(now);
             let is_due = book.quarantine.due(now).next().is_some()
-                || book.trouble.is_some_and(|trouble| trouble.until <= now);
+                || book.trouble.is_some_and(|trouble| trouble.until <= now)
+                || looks && !book.is_known;
             let mut report = match is_due {
                 true => director.go_as_far_as_may_be(family, now)?,
                 false => Report::default(),

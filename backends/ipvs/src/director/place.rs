@@ -3,7 +3,7 @@
 //! A real server serves with a weight of 1 and drains with a weight of 0 (reference §12.5). In one that is wrong in
 //! any other way nothing but that is known: it has to be changed.
 
-use kube_verdict_ipvs_codec::{Key, ListedRealServer, Name, Order, RealServer, VirtualServer};
+use kube_verdict_ipvs_codec::{Key, Load, Name, Order, RealServer, VirtualServer};
 use kube_verdict_table::{Backend, Protocol};
 
 use crate::{Scheduler, Server};
@@ -38,7 +38,7 @@ pub(super) struct Place {
 }
 
 impl Held {
-    pub(super) fn of(server: &VirtualServer, listed: &[ListedRealServer]) -> Held {
+    pub(super) fn of(server: &VirtualServer, listed: &[Load]) -> Held {
         let mut real: Vec<_> = listed.iter().map(|listed| state(&listed.server)).collect();
         real.sort_unstable_by_key(|(backend, _)| *backend);
         let mut held = Held { real, ..Held::new(server) };
@@ -163,7 +163,7 @@ impl Place {
     }
 
     /// Adds the orders that delete what has drained. Says false if the kernel does not have all that it should.
-    pub(super) fn tend(&self, key: Key, listed: &[ListedRealServer], orders: &mut Vec<Order>) -> bool {
+    pub(super) fn tend(&self, key: Key, listed: &[Load], orders: &mut Vec<Order>) -> bool {
         let Some(held) = &self.held else { return true };
         let mut found = 0;
         for listed in listed {

@@ -108,7 +108,7 @@ impl Report {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The kernel could not be asked or told.
-    #[error("IPVS, {family}: {error}")]
+    #[error("IPVS, {family}: {error}; trying again later")]
     Kernel {
         /// whose virtual servers
         family: Family,

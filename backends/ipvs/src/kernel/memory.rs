@@ -7,8 +7,7 @@ use std::io;
 use std::net::IpAddr;
 
 use kube_verdict_ipvs_codec::{
-    self as codec, Connections, Key, ListedRealServer, Order, RealServer, Refusal, Statistics, Timeouts,
-    VirtualServer,
+    self as codec, Connections, Key, Load, Order, RealServer, Refusal, Timeouts, VirtualServer,
 };
 use kube_verdict_table::{Backend, Family};
 
@@ -122,7 +121,7 @@ impl Kernel for MemoryKernel {
         &mut self,
         family: Family,
         marks: Marks,
-        each: &mut dyn FnMut(&VirtualServer, &[ListedRealServer]),
+        each: &mut dyn FnMut(&VirtualServer, &[Load]),
     ) -> Result<(), Error> {
         if self.call(Call::Read)?.is_some() {
             return Err(lost());
@@ -154,7 +153,7 @@ impl Kernel for MemoryKernel {
         &mut self,
         family: Family,
         marks: &[u32],
-        each: &mut dyn FnMut(u32, &[ListedRealServer]),
+        each: &mut dyn FnMut(u32, &[Load]),
     ) -> Result<(), Error> {
         if self.call(Call::Read)?.is_some() {
             return Err(lost());
@@ -175,13 +174,12 @@ impl Kernel for MemoryKernel {
 }
 
 impl Contents {
-    fn listed(&self) -> Vec<ListedRealServer> {
-        let listed = |(server, connections): &(RealServer, Connections)| ListedRealServer {
+    fn listed(&self) -> Vec<Load> {
+        let load = |(server, connections): &(RealServer, Connections)| Load {
             server: *server,
             connections: *connections,
-            statistics: Statistics::default(),
         };
-        self.real.values().map(listed).collect()
+        self.real.values().map(load).collect()
     }
 }
 

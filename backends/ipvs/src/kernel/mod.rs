@@ -7,9 +7,7 @@
 pub mod memory;
 mod netlink;
 
-use kube_verdict_ipvs_codec::{
-    self as codec, Key, ListedRealServer, Order, Refusal, Timeouts, VirtualServer,
-};
+use kube_verdict_ipvs_codec::{self as codec, Key, Load, Order, Refusal, Timeouts, VirtualServer};
 use kube_verdict_table::Family;
 
 use crate::Marks;
@@ -22,7 +20,7 @@ pub trait Kernel {
         &mut self,
         family: Family,
         marks: Marks,
-        each: &mut dyn FnMut(&VirtualServer, &[ListedRealServer]),
+        each: &mut dyn FnMut(&VirtualServer, &[Load]),
     ) -> Result<(), Error>;
 
     /// Carries out orders one after the other, whatever becomes of those before, and tells which were refused, in
@@ -34,7 +32,7 @@ pub trait Kernel {
         &mut self,
         family: Family,
         marks: &[u32],
-        each: &mut dyn FnMut(u32, &[ListedRealServer]),
+        each: &mut dyn FnMut(u32, &[Load]),
     ) -> Result<(), Error>;
 
     /// Sets how long IPVS remembers idle connections; 0: as it is.
@@ -54,7 +52,7 @@ pub enum Error {
     #[error("the kernel does not let us change IPVS: run as root, or grant CAP_NET_ADMIN")]
     Denied,
     /// The socket failed, or an answer was lost.
-    #[error("{0}; everything is read back and tried again")]
+    #[error("{0}")]
     Failed(#[source] codec::Error),
 }
 

@@ -1,7 +1,7 @@
 //! The real kernel. Its socket is opened when it is first needed, and anew after it failed, in the network
 //! namespace of the thread that does so.
 
-use kube_verdict_ipvs_codec::{Ipvs, ListedRealServer, Order, Refusal, Timeouts, VirtualServer};
+use kube_verdict_ipvs_codec::{Ipvs, Load, Order, Refusal, Timeouts, VirtualServer};
 use kube_verdict_table::Family;
 
 use super::{Error, Kernel, key, our_mark};
@@ -39,12 +39,14 @@ impl Kernel for Netlink {
         &mut self,
         family: Family,
         marks: Marks,
-        each: &mut dyn FnMut(&VirtualServer, &[ListedRealServer]),
+        each: &mut dyn FnMut(&VirtualServer, &[Load]),
     ) -> Result<(), Error> {
+        let mut loads = Vec::new();
         self.with(|ipvs| {
             for listed in ipvs.virtual_servers()? {
                 if our_mark(&listed.server.key, family, marks).is_some() {
-                    each(&listed.server, &ipvs.real_servers(&listed.server.key)?);
+                    ipvs.loads(&listed.server.key, &mut loads)?;
+                    each(&listed.server, &loads);
                 }
             }
             Ok(())
@@ -63,11 +65,13 @@ impl Kernel for Netlink {
         &mut self,
         family: Family,
         marks: &[u32],
-        each: &mut dyn FnMut(u32, &[ListedRealServer]),
+        each: &mut dyn FnMut(u32, &[Load]),
     ) -> Result<(), Error> {
+        let mut loads = Vec::new();
         self.with(|ipvs| {
             for mark in marks {
-                each(*mark, &ipvs.real_servers(&key(family, *mark))?);
+                ipvs.loads(&key(family, *mark), &mut loads)?;
+                each(*mark, &loads);
             }
             Ok(())
         })
