@@ -41,6 +41,7 @@ const TESTS: &[(&str, fn())] = &[
     ("director::connections_go_on_until_they_end", director::connections_go_on_until_they_end),
     ("director::many_virtual_servers", director::many_virtual_servers),
     ("takeover::connections_go_on_and_what_they_need_goes_after_them", takeover::connections_go_on),
+    ("takeover::connections_go_on_when_ours_is_ipvs_mode_too", takeover::connections_go_on_to_ipvs),
     ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),
     ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),
     ("switching::from_nftables_to_ipvs_and_back", switching::there_and_back),
