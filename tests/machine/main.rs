@@ -45,6 +45,7 @@ const TESTS: &[(&str, fn())] = &[
     ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),
     ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),
     ("switching::from_nftables_to_ipvs_and_back", switching::there_and_back),
+    ("switching::other_marks_and_cleanup", switching::other_marks),
     ("switching::nobody_notices", switching::nobody_notices),
 ];
 

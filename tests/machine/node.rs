@@ -276,6 +276,11 @@ impl Daemon {
 
     /// Starts it.
     pub fn launch(mode: Mode) -> Daemon {
+        Daemon::launch_with(mode, &[])
+    }
+
+    /// Starts it with more flags.
+    pub fn launch_with(mode: Mode, flags: &[&str]) -> Daemon {
         std::fs::create_dir_all("/tmp/manifests").expect("a directory");
         std::fs::write("/tmp/manifests/web.yaml", MANIFESTS).expect("writing manifests");
         let child = within(NODE, || {
@@ -283,6 +288,7 @@ impl Daemon {
                 .args(["--manifests", "/tmp/manifests", "--hostname-override", NODE])
                 .args(["--nodeport-addresses", "192.0.2.0/24,2001:db8::/64"])
                 .args(["--proxy-mode", mode.name(), "--ipvs-udp-timeout", "30s"])
+                .args(flags)
                 .spawn()
         });
         Daemon(child.expect("starting the daemon"))

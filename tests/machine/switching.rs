@@ -1,6 +1,7 @@
 //! From one mode of ours to the other: established connections go on, whoever has them, new ones come to the mode that
 //! runs, and in the end nothing is left of the one that was left. And a daemon that is killed, in either, under load.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::node::{self, Daemon, EXTERNAL, Mode, NODE, NODE_PORT, WEB, WEB_6, run_there};
 use crate::takeover::{in_ipvs, servers};
-use crate::talk::{Flow, Talk, enter};
+use crate::talk::{Flow, Talk, enter, within};
 
 /// How long what has to end may take: IPVS remembers a reset for ten seconds, and a flow for thirty here.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -24,6 +25,9 @@ const WAYS: [(&str, &str); 7] = [
 ];
 const ECHO: [(&str, &str); 3] =
     [("client", "10.96.0.1:7"), ("client", "192.0.2.1:30007"), (NODE, "[fd00:10:96::1]:7")];
+
+/// TCP sends the first packet again after so long.
+const RESENT: Duration = Duration::from_secs(1);
 
 /// Connections of all kinds.
 struct Company {
@@ -115,31 +119,66 @@ pub fn there_and_back() {
     [&mut before, &mut after].into_iter().for_each(Company::go_on);
 }
 
+/// Marks are all that tells ours. What an earlier run had the policy routing tells.
+pub fn other_marks() {
+    node::set();
+    let daemon = Daemon::start(Mode::Ipvs);
+    Company::gather().end();
+    run_there("ipvsadm -A -f 77 -s rr", "");
+    daemon.kill();
+    let daemon = Daemon::launch_with(Mode::Ipvs, &["--ipvs-mark", "0x30000/0x000f0000"]);
+    let are_new = || {
+        let marks = servers().into_iter().filter_map(|line| line.split_whitespace().nth(2)?.parse().ok());
+        let mut marks: Vec<u32> = marks.filter(|mark| *mark != 77).collect();
+        marks.retain(|mark| mark & 0x000f_0000 != 0x3_0000);
+        marks.is_empty() && traces().contains("0x30000/0xf0000") && !traces().contains("0x4b000000")
+    };
+    wait_until("other marks", &mut [], are_new);
+    daemon.wait(Mode::Ipvs);
+    let company = Company::gather();
+    assert!(in_ipvs() >= SIZE);
+    daemon.kill();
+
+    let cleanup = || Command::new("./kube-verdict").args(["cleanup", "--only", "kube-verdict"]).output();
+    let output = within(NODE, cleanup).expect("running the daemon");
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let expected = "removed 4 virtual servers of marks 0x00030000/0x000f0000 from IPVS, which ended ";
+    assert!(said.contains(expected), "{said}");
+    assert_eq!((servers(), traces()), (vec!["-A -f 77 -s rr".to_owned()], String::new()));
+    company.end();
+}
+
 /// One connection after the other, until it is told to stop. A failure is a panic.
 struct Load {
     stop: Arc<AtomicBool>,
     count: Arc<AtomicUsize>,
+    /// those of which a packet was lost, or that had to wait for the machine
+    slow: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Load {
     fn begin() -> Load {
-        let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (count, slow) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let client = |(from, to): &(&'static str, &'static str)| {
             let (from, to) = (*from, *to);
-            let (stop, count) = (Arc::clone(&stop), Arc::clone(&count));
+            let (stop, count, slow) = (Arc::clone(&stop), Arc::clone(&count), Arc::clone(&slow));
             thread::spawn(move || {
                 enter(from);
                 while !stop.load(Ordering::Relaxed) {
+                    let start = Instant::now();
                     let mut talk = Talk::open(from, to);
                     talk.go_on();
                     talk.reset();
                     count.fetch_add(1, Ordering::Relaxed);
+                    slow.fetch_add(usize::from(start.elapsed() >= RESENT), Ordering::Relaxed);
                 }
             })
         };
         let threads = WAYS[..6].iter().map(client).collect();
-        Load { stop, count, threads }
+        Load { stop, count, slow, threads }
     }
 
     /// Lets so many more connections happen.
@@ -152,10 +191,11 @@ impl Load {
         }
     }
 
-    fn end(self) -> usize {
+    /// How many connections there were, and how many slow ones.
+    fn end(self) -> (usize, usize) {
         self.stop.store(true, Ordering::Relaxed);
         self.threads.into_iter().for_each(|thread| thread.join().expect("a connection that failed"));
-        self.count.load(Ordering::Relaxed)
+        (self.count.load(Ordering::Relaxed), self.slow.load(Ordering::Relaxed))
     }
 }
 
@@ -182,6 +222,7 @@ pub fn nobody_notices() {
         load.go_on(40);
         company.go_on();
     }
-    println!("{} connections under load", load.end());
+    let (count, slow) = load.end();
+    println!("{count} connections under load, of which {slow} took a second or more");
     company.go_on();
 }

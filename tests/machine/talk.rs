@@ -73,7 +73,8 @@ impl Talk {
         self.words += 1;
         writeln!(self.stream, "{}", self.words).expect("sending");
         let mut answer = String::new();
-        self.answers.read_line(&mut answer).expect("an answer");
+        let heard = self.answers.read_line(&mut answer);
+        heard.unwrap_or_else(|error| panic!("{:?} has no answer: {error}", self.stream));
         let mut words = answer.split_whitespace();
         let mut word = || words.next().unwrap_or_else(|| panic!("half an answer: {answer:?}")).to_owned();
         let (name, peer, echo) = (word(), word(), word());
