@@ -2,6 +2,7 @@
 //! Whatever touches the kernel does so in a network namespace of its own, so these tests need root.
 #![allow(clippy::unwrap_used)] // a test may panic
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -300,6 +301,89 @@ fn what_render_prints_is_loaded_by_nft_and_has_every_service() {
         assert_eq!(nft("list ruleset"), "");
         load("-f -", &ruleset);
         assert_eq!(nft("list tables"), "table ip kube-verdict\ntable ip6 kube-verdict\n");
+    });
+}
+
+#[test]
+fn what_render_prints_of_ipvs_mode_is_loaded_by_nft_and_its_parts_by_whom_they_are_for() {
+    const RENDER: &str = "--proxy-mode ipvs --nodeport-addresses 192.0.2.1/32 -v 0 render";
+    on_this_machine(|| {
+        let render = |words: &str| ends(&mut examples(&format!("{RENDER} {words}")), 0).0;
+        let (all, ruleset) = (render(""), render("--only nftables"));
+        let (servers, routing) = (render("--only ipvs"), render("--only routing"));
+        assert!(all.starts_with(&ruleset) && !ruleset.contains("ipvsadm"), "{all}");
+        let comments: Vec<&str> =
+            all[ruleset.len()..].lines().filter_map(|line| line.strip_prefix("# ")).collect();
+        for line in servers.lines().chain(routing.lines()) {
+            assert!(comments.contains(&line), "{line} in {all}");
+        }
+        load("-f -", &all);
+        assert_eq!(nft("list tables"), "table ip kube-verdict\ntable ip6 kube-verdict\n");
+
+        // Each mark that a packet may get is a virtual server's, and the other way round.
+        for (family, suffix) in [("ip", ""), ("ip6", " -6")] {
+            let listed = nft(&format!("list table {family} kube-verdict"));
+            let marks = |text: &str, begin: &str, read: fn(&str) -> u32| -> BTreeSet<u32> {
+                text.split(begin)
+                    .skip(1)
+                    .map(|rest| read(rest.split([' ', ',', '\n']).next().unwrap()))
+                    .collect()
+            };
+            let elements: String =
+                listed.split("map ").filter(|map| map.contains("marks {")).collect::<Vec<_>>().concat();
+            let elements =
+                marks(&elements, " : 0x4b", |digits| 0x4b00_0000 | u32::from_str_radix(digits, 16).unwrap());
+            let lines = servers.lines().filter(|line| line.contains(" -6 ") != suffix.is_empty());
+            let lines = lines.collect::<Vec<_>>().join("\n");
+            let made = marks(&lines, "-A -f ", |digits| digits.parse().unwrap());
+            assert!(!made.is_empty() && made == elements, "{family}: {made:?}, {elements:?}\n{listed}");
+        }
+        assert!(servers.contains("-r 192.0.2.11:8080 -m -w 1\n"), "{servers}");
+
+        let script = format!("ip link set lo up\n{routing}");
+        assert_eq!(ends(Command::new("sh").args(["-ec", &script]), 0).1, "");
+        let (rules, _) = ends(Command::new("ip").args(["rule", "show"]), 0);
+        assert!(rules.contains("6:\tfrom all fwmark 0x4b000000/0xff000000 lookup 19286 proto 75"), "{rules}");
+        let (out, _) = ends(&mut program("cleanup --only kube-verdict"), 0);
+        assert_eq!(out.matches("removed the IPv").count(), 8, "{out}");
+    });
+    for part in ["ipvs", "routing"] {
+        let (out, error) = ends(&mut examples(&format!("render --only {part}")), 1);
+        assert!(out.is_empty() && error.contains("--proxy-mode ipvs"), "{error}");
+    }
+}
+
+/// Where the kernel has no IPVS; others have it loaded, and there is nothing to see.
+#[test]
+fn without_ipvs_in_the_kernel_mode_ipvs_ends_with_the_ways_out() {
+    on_this_machine(|| {
+        let command = |words: &str| examples(&format!("--proxy-mode ipvs {words}"));
+        let mut once = command("--init-only");
+        if run(&mut once).status.success() {
+            eprintln!("skipped: this kernel has IPVS");
+            return;
+        }
+        for mut command in [once, command("")] {
+            let (out, error) = ends(&mut command, 1);
+            for part in [
+                "needs the kernel module ip_vs",
+                "modprobe ip_vs",
+                "/etc/modules-load.d",
+                "set mode to nftables",
+            ] {
+                assert!(error.contains(part), "{part}: {error}");
+            }
+            assert_eq!(out, "");
+        }
+        assert_eq!(nft("list ruleset"), "", "nothing is programmed that cannot work");
+        let (rules, _) = ends(Command::new("ip").args(["rule", "show"]), 0);
+        assert!(!rules.contains("fwmark"), "{rules}");
+        // There is nothing to clean up, and nothing to say.
+        let (out, error) = ends(&mut program("cleanup --only kube-verdict"), 0);
+        assert_eq!(
+            (out.as_str(), error.as_str()),
+            ("there is no table ip kube-verdict\nthere is no table ip6 kube-verdict\n", "")
+        );
     });
 }
 

@@ -102,13 +102,33 @@ pub(super) struct Sources {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Print the ruleset that would be programmed, as text that `nft -f` loads
-    Render,
+    /// Print what would be programmed, as text that `nft -f` loads; what IPVS mode has besides stands in comments
+    Render(Extent),
     /// Print what happens to a packet, and why
     Explain(Question),
     /// Remove everything that the daemon programmed from the kernel, and what kube-proxy left in whichever mode;
-    /// connections to services end
+    /// connections to services end. Virtual servers of IPVS are known by their marks: name those of the daemon
+    /// (--ipvs-mark) if they were others than these
     Cleanup(Leavings),
+}
+
+/// How much `render` prints.
+#[derive(Debug, Default, Args)]
+pub(super) struct Extent {
+    /// Print only this part, as the program wants it whose it is: `nft -f`, `ipvsadm -R`, or a shell
+    #[arg(long, value_name = "PART", value_enum)]
+    pub(super) only: Option<Part>,
+}
+
+/// A part of what is programmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Part {
+    /// The ruleset
+    Nftables,
+    /// IPVS's virtual servers
+    Ipvs,
+    /// The policy routing that brings packets to IPVS
+    Routing,
 }
 
 /// What `cleanup` removes.
@@ -186,7 +206,7 @@ impl Sources {
         flags
     }
 
-    /// The marks of our virtual servers: there is no key for them in the configuration file.
+    /// The marks that are IPVS's.
     pub(super) fn ipvs_marks(&self) -> Marks {
         self.ipvs_mark.unwrap_or_default()
     }

@@ -1,22 +1,32 @@
 //! `kube-verdict cleanup`: removes every trace from the kernel, of ours and of kube-proxy.
+//!
+//! Of ours the tables go first. That is one step for all services: from then on no new connection gets a mark, so none
+//! is led to a virtual server that is about to go, and whoever else serves this node has it. Next is the policy
+//! routing, and last the virtual servers, which end what IPVS still has. A clean-up that is cut short leaves nothing
+//! behind that a packet would meet.
 
-use kube_verdict_ipvs::Removed;
+use kube_verdict_ipvs::{Removed, kernel::Error};
 use kube_verdict_nftables::layout::{Marks, TABLE};
 use kube_verdict_table::Family;
 
 use super::arguments::Whose;
 use super::{Failure, kernel};
 use crate::predecessor::{self, Established};
-use crate::{host, steering};
+use crate::steering;
 
 /// Removes what was left, by all or only one, and says so. What fails stops nothing else. Virtual servers are ours
-/// that have `marks`, or those that our policy routing names.
+/// that have these marks, or those that our policy routing names.
 pub(super) fn run(only: Option<Whose>, marks: Marks) -> Result<(), Failure> {
     let mut failures = Vec::new();
     if only != Some(Whose::KubeProxy) {
         own_tables(&mut failures)?;
-        own_servers(marks, &mut failures)?;
+        // What the routing cannot tell is said when that is removed.
+        let before = steering::marks().unwrap_or_default();
         own_routing(&mut failures)?;
+        own_servers(marks, &mut failures)?;
+        for marks in before.into_iter().filter(|before| *before != marks) {
+            own_servers(marks, &mut failures)?;
+        }
     }
     if only != Some(Whose::KubeVerdict) {
         kube_proxys(&mut failures)?;
@@ -41,35 +51,6 @@ fn own_tables(failures: &mut Vec<String>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Our virtual servers, if IPVS is in the kernel.
-fn own_servers(marks: Marks, failures: &mut Vec<String>) -> Result<(), Failure> {
-    if !host::ipvs::is_loaded() {
-        return Ok(());
-    }
-    // What the routing cannot tell is said when that is removed.
-    let mut all = steering::marks().unwrap_or_default();
-    all.extend(Some(marks).filter(|marks| !all.contains(marks)));
-    let mut netlink = kube_verdict_ipvs::Netlink::default();
-    for marks in all {
-        match kube_verdict_ipvs::remove(&mut netlink, marks) {
-            Ok(Removed { servers: 0, .. }) => {}
-            Ok(Removed { servers, connections }) => {
-                let ended = match connections {
-                    0 => String::new(),
-                    connections => format!(", which ended {connections} connections"),
-                };
-                super::print(&format!(
-                    "removed {servers} virtual servers of marks {marks} from IPVS{ended}\n"
-                ))?;
-            }
-            Err(error) => {
-                failures.push(format!("cannot remove virtual servers of marks {marks} from IPVS: {error}"))
-            }
-        }
-    }
-    Ok(())
-}
-
 /// What brought packets to IPVS, if it was the mode at some time.
 fn own_routing(failures: &mut Vec<String>) -> Result<(), Failure> {
     match steering::remove() {
@@ -79,6 +60,25 @@ fn own_routing(failures: &mut Vec<String>) -> Result<(), Failure> {
             }
         }
         Err(error) => failures.push(error.to_string()),
+    }
+    Ok(())
+}
+
+/// What IPVS has of ours. Where IPVS is not in the kernel there is nothing, and nothing is said.
+fn own_servers(marks: Marks, failures: &mut Vec<String>) -> Result<(), Failure> {
+    if !kube_verdict_ipvs_codec::is_loaded() {
+        return Ok(());
+    }
+    let opened = kube_verdict_ipvs::Netlink::open();
+    match opened.and_then(|mut kernel| kube_verdict_ipvs::remove(&mut kernel, marks)) {
+        Ok(Removed { servers: 0, .. }) | Err(Error::Missing) => {}
+        Ok(Removed { servers, connections: 0 }) => {
+            super::print(&format!("removed {servers} virtual servers without connections from IPVS\n"))?;
+        }
+        Ok(Removed { servers, connections }) => super::print(&format!(
+            "removed {servers} virtual servers from IPVS, which ended {connections} connections\n"
+        ))?,
+        Err(error) => failures.push(format!("cannot remove virtual servers from IPVS: {error}")),
     }
     Ok(())
 }

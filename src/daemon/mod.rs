@@ -15,6 +15,7 @@ mod first;
 mod ipvs;
 mod life;
 mod outside;
+mod schedulers;
 mod stop;
 
 use std::error::Error;

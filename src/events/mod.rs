@@ -4,7 +4,8 @@
 //!
 //! Names are kube-proxy's, so that whoever looks for its events finds ours (reference §10.1 step 9, §13.2). What
 //! every node of a cluster would say of one object at the same time, as of two Services with the same address, is
-//! left to the log.
+//! left to the log. A scheduler of IPVS that a Service asks for and does not get is told although many nodes may: not
+//! all nodes have the same kernel, and who may annotate a Service may not read a node's log.
 
 use std::time::{Duration, Instant};
 

@@ -24,7 +24,7 @@ pub(super) struct Mended {
 impl Mended {
     fn what(self) -> &'static str {
         match (self.operations, self.orders) {
-            (_, 0) => "nftables tables (ip and ip6 kube-verdict)",
+            (_, 0) => "nftables tables",
             (0, _) => "virtual servers of IPVS",
             _ => "nftables tables and virtual servers of IPVS",
         }
@@ -136,8 +136,9 @@ fn say(pending: Option<&Pending>, found: Mended, took: Duration, pause: Duration
     );
     if pause >= FIGHT {
         tracing::error!(
-            "{author} changes our {} again and again: the next repair waits {pause:?}. They are this program's \
-             alone; stop the other, or `kube-verdict cleanup` and stop this one",
+            "{author} changes our {} again and again: the next repair waits {pause:?}. The tables ip and ip6 \
+             kube-verdict and virtual servers of our marks are this program's alone; stop the other, or \
+             `kube-verdict cleanup` and stop this one",
             found.what()
         );
     }

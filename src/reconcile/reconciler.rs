@@ -122,6 +122,13 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
                 self.backend.apply(&self.table, &update.change, now)
             }
         };
+        let result = match result {
+            Ok(report) if !update.flows.is_empty() => {
+                let cut = self.backend.cut(&self.table, &update.flows, now);
+                cut.map(|cut| Report { orders: report.orders + cut.orders, ..report })
+            }
+            result => result,
+        };
         if let Ok(report) = &result
             && !report.synced.is_empty()
         {

@@ -90,7 +90,8 @@ pub fn monitor(
     needs_object: bool,
 ) -> prometheus::Result<(Monitor, Readings)> {
     let now = Moment::now();
-    let build = Build { gates: vec![("AllowServiceExternalIPs", effective.allow_external_ips)] };
+    let gates = vec![("AllowServiceExternalIPs", effective.allow_external_ips)];
+    let build = Build { mode: effective.mode(), gates };
     let eligibility = Eligibility::new(node, needs_object);
     let readings = Readings {
         health: Arc::new(Mutex::new(Health::new(effective.sync_period, now))),

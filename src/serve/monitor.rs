@@ -134,6 +134,10 @@ impl Monitor {
         }
         if let Ok(report) = sync.outcome {
             metrics.kernel.count(report);
+            metrics.ipvs.orders.inc_by(report.orders as u64);
+        }
+        if let Some(servers) = &sync.servers {
+            metrics.ipvs.set(servers);
         }
         let totals = sync.table.totals();
         metrics.programming.set_no_local_endpoints(&totals.no_local_endpoints);

@@ -180,3 +180,46 @@ fn what_a_change_costs() {
     }
     println!("a change costs {} ns", (spent / ROUNDS).as_nanos());
 }
+
+#[test]
+fn virtual_servers_are_shown_when_they_are_counted() {
+    let mut lap = Loop::new();
+    lap.round(&[], &[]);
+    assert!(lap.has("kubeverdict_ipvs_virtual_servers{ip_family=\"IPv4\"} 0"));
+    let figures = kube_verdict_ipvs::Figures {
+        virtual_servers: 1,
+        real_servers: 2,
+        draining_virtual_servers: 3,
+        draining_real_servers: 4,
+        schedulers_replaced: 5,
+        quarantined: 6,
+    };
+    // Of IPv6 nothing is known at the moment.
+    let servers = PerFamily::from_fn(|family| (family == Family::V4).then_some(figures));
+    lap.monitor.synced(&Synced {
+        table: &lap.table,
+        scope: Scope::Upkeep,
+        update: None,
+        took: Duration::ZERO,
+        outcome: Ok(&Report { orders: 7, ..Report::default() }),
+        figures: PerFamily::default(),
+        servers: Some(servers),
+        quarantined: 0,
+        repair: None,
+    });
+    for (name, value) in [
+        ("virtual_servers", 1),
+        ("real_servers", 2),
+        ("draining_virtual_servers", 3),
+        ("draining_real_servers", 4),
+        ("schedulers_replaced", 5),
+        ("quarantined", 6),
+    ] {
+        assert!(lap.has(&format!("kubeverdict_ipvs_{name}{{ip_family=\"IPv4\"}} {value}")), "{name}");
+        assert!(lap.has(&format!("kubeverdict_ipvs_{name}{{ip_family=\"IPv6\"}} 0")), "{name}");
+    }
+    assert!(lap.has("kubeverdict_ipvs_orders_total 7"));
+    // A change is not worth counting them all.
+    lap.round(&[service()], &[]);
+    assert!(lap.has("kubeverdict_ipvs_virtual_servers{ip_family=\"IPv4\"} 1"));
+}

@@ -14,6 +14,8 @@ use super::metrics::CONTENT_TYPE;
 /// What the pages say that does not change while the process lives.
 #[derive(Clone, Debug)]
 pub struct Pages {
+    /// `/proxyMode`: the mode that runs, in kube-proxy's word for it
+    pub mode: &'static str,
     /// the answer of `/configz`: JSON
     pub configz: String,
     /// `/flagz`: command line flags and their values; None: not served
@@ -46,8 +48,7 @@ impl Respond for MetricsServer {
                 self.slis.passed();
                 Answer::text(200, "ok".into())
             }
-            // kube-proxy's word for what runs here.
-            "/proxyMode" => Answer::text(200, "nftables".into()),
+            "/proxyMode" => Answer::text(200, self.pages.mode.into()),
             "/configz" => Answer::json(200, self.pages.configz.clone()),
             "/flagz" => match &self.pages.flagz {
                 Some(flags) => Answer::text(200, flagz(flags)),
@@ -144,7 +145,9 @@ mod tests {
     fn server() -> MetricsServer {
         let (_, readings) = super::super::monitor(&config::defaults().effective, "n1", false).unwrap();
         let flagz = Some(vec![("config".to_owned(), "/etc/x".to_owned())]);
-        let pages = Pages { configz: "{}".into(), flagz, statusz: true, started: SystemTime::UNIX_EPOCH };
+        let mode = "ipvs";
+        let pages =
+            Pages { mode, configz: "{}".into(), flagz, statusz: true, started: SystemTime::UNIX_EPOCH };
         MetricsServer::new(readings, pages).unwrap()
     }
 
@@ -165,7 +168,7 @@ mod tests {
     #[test]
     fn pages_say_what_they_should() {
         let server = server();
-        assert_eq!(server.respond("/proxyMode"), Answer::text(200, "nftables".into()));
+        assert_eq!(server.respond("/proxyMode"), Answer::text(200, "ipvs".into()));
         assert_eq!(server.respond("/healthz").body, "ok");
         assert!(server.respond("/flagz").body.ends_with("purposes only.\nconfig=/etc/x\n"));
         let slis = server.respond("/metrics/slis").body;

@@ -28,6 +28,7 @@
 //! reading all of these are without I/O. [`keep`] listens, and has what others delete made again: systemd-networkd
 //! deletes rules whenever it starts, unless its `ManageForeignRoutingPolicyRules` is off.
 
+mod commands;
 mod error;
 mod found;
 mod keep;

@@ -173,6 +173,17 @@ fn however_many_routes_there_are_only_those_of_the_table_are_listed() {
 }
 
 #[test]
+fn the_commands_do_the_same() {
+    alone(|| {
+        for command in both().commands().lines() {
+            ip(command.strip_prefix("ip ").unwrap_or_else(|| panic!("{command}")));
+        }
+        assert!(is_complete());
+        assert_eq!(both().ensure().unwrap(), Outcome::default());
+    });
+}
+
+#[test]
 fn another_mark_or_one_family_less_leaves_nothing_behind() {
     alone(|| {
         both().ensure().unwrap();

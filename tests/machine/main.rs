@@ -1,6 +1,6 @@
 //! What needs a kernel with IPVS, ipsets and dummy devices, in a virtual machine that has one: the codec of IPVS
-//! next to ipvsadm, the director of virtual servers, the take-over from kube-proxy's IPVS mode, and what brings
-//! packets to IPVS.
+//! next to ipvsadm, the director of virtual servers, the take-over from kube-proxy's IPVS mode, what brings packets
+//! to IPVS, and what the program says of all that.
 //!
 //! The program runs twice. Started by cargo it has `scripts/vm/run.sh` boot a machine with itself and the daemon in
 //! it; in there it runs the tests, one after the other. `KUBE_VERDICT_VM_KERNEL` chooses the kernel (6.1; 5.10,
@@ -15,6 +15,7 @@ mod steering;
 mod switching;
 mod takeover;
 mod talk;
+mod words;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -40,6 +41,15 @@ const TESTS: &[(&str, fn())] = &[
     ("director::what_is_refused_stops_nothing_else", director::what_is_refused_stops_nothing_else),
     ("director::connections_go_on_until_they_end", director::connections_go_on_until_they_end),
     ("director::many_virtual_servers", director::many_virtual_servers),
+    ("words::render_is_what_the_daemon_does", words::render_is_what_the_daemon_does),
+    (
+        "words::cleanup_knows_virtual_servers_by_the_marks_that_it_is_told",
+        words::cleanup_knows_virtual_servers_by_the_marks_that_it_is_told,
+    ),
+    (
+        "words::idle_connections_are_reset_and_a_firewall_has_to_know_the_marks",
+        words::idle_connections_are_reset_and_a_firewall_has_to_know_the_marks,
+    ),
     ("takeover::connections_go_on_and_what_they_need_goes_after_them", takeover::connections_go_on),
     ("takeover::connections_go_on_when_ours_is_ipvs_mode_too", takeover::connections_go_on_to_ipvs),
     ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),

@@ -95,6 +95,14 @@ impl Talk {
         (name, peer.parse().expect("an address"))
     }
 
+    /// Says something, and waits for an answer or for what becomes of it.
+    pub fn say(&mut self) -> std::io::Result<String> {
+        writeln!(self.stream, "anybody there")?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        Ok(answer)
+    }
+
     /// Ends it by a reset: it leaves nothing in TIME_WAIT.
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("no lingering");

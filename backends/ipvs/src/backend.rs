@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use kube_verdict_nftables::layout::Balancer;
 use kube_verdict_nftables::{self as nftables, Companion, Heard, Nftables, Options};
-use kube_verdict_table::{Backend, Change, Family, PerFamily, ServiceTable};
+use kube_verdict_table::{Backend, Change, Family, Flows, PerFamily, ServicePortName, ServiceTable};
 
 use crate::{Director, Error, Figures, Kernel, Report, Server, Wanted};
 
@@ -73,8 +73,8 @@ impl<I: Kernel> Companion for Follower<I> {
 
     fn lower(&mut self, family: Family, table: &ServiceTable, now: Instant) {
         let still_serves = |server: &Server, backend: &Backend| {
-            let serving = table.serving(&server.service, server.protocol, family);
-            serving.binary_search(backend).is_ok()
+            let serving = || table.serving(&server.service, server.protocol, family);
+            !table.has_frontends(&server.service) || serving().binary_search(backend).is_ok()
         };
         if let Some(director) = &mut self.director {
             let result = director.lower(family, &still_serves, now);
@@ -140,18 +140,31 @@ impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
     }
 
     /// Compares the rules with the table if anybody else may have changed them, and the virtual servers in any case;
-    /// mends what differs. None: there was no reason to.
+    /// mends what differs. None: nothing does.
     pub fn verify(&mut self, table: &ServiceTable, now: Instant) -> Option<Result<Written, Failed>> {
         let result = self.steering.verify(table, now);
         let follower = self.steering.companion_mut();
-        let result = match follower.director.as_mut().map(|director| director.verify(now)) {
-            None => result?,
-            Some(verified) => {
-                follower.note_all(verified);
-                result.unwrap_or(Ok(nftables::Report::default()))
+        if let Some(verified) = follower.director.as_mut().map(|director| director.verify(now)) {
+            follower.note_all(verified);
+        }
+        let nothing = result.is_none() && follower.errors.is_empty() && follower.report.is_nothing();
+        let settled = self.settle(result.unwrap_or(Ok(nftables::Report::default())));
+        (!nothing).then_some(settled)
+    }
+
+    /// Where flows of UDP may stay has changed: those whose backend does not serve any more go, though nothing led
+    /// new ones there as it is (reference §8).
+    pub fn cut(&mut self, table: &ServiceTable, flows: &[Flows], now: Instant) -> Result<Written, Failed> {
+        let follower = self.steering.companion_mut();
+        for family in Family::BOTH {
+            let of_family = flows.iter().filter(|flows| flows.frontends.iter().any(|f| f.family() == family));
+            let services: Vec<&ServicePortName> = of_family.map(|flows| &*flows.service).collect();
+            let director = follower.director.as_mut();
+            if director.is_some_and(|director| director.reconsider(family, &services)) {
+                follower.lower(family, table, now);
             }
-        };
-        Some(self.settle(result))
+        }
+        self.settle(Ok(nftables::Report::default()))
     }
 
     /// When [`Ipvs::tend`] has something to do.

@@ -8,6 +8,7 @@
 //!
 //! * [`Marks`] says which marks are ours, [`Server`] what one of them stands for, [`Scheduler`] how that balances;
 //! * [`Director`] writes what differs, drains what is not wanted any more, and mends what others break;
+//! * [`save`] says what there would be in ipvsadm's words, without a kernel;
 //! * [`remove`] deletes all of it at once, as `cleanup` wants it;
 //! * [`kernel`] is the boundary: a trait with two implementations, [`Netlink`] and one in memory.
 //!
@@ -18,6 +19,7 @@ mod director;
 pub mod kernel;
 mod remove;
 mod scheduler;
+mod text;
 
 pub use backend::{Failed, Ipvs, Written};
 pub use director::{Director, Error, Figures, Refused, Replaced, Report, StillServes};
@@ -26,3 +28,4 @@ pub use kube_verdict_nftables::layout::{Marks, NoMarks};
 pub use kube_verdict_nftables::{Server, Want, Wanted};
 pub use remove::{Removed, remove};
 pub use scheduler::{NoScheduler, Scheduler};
+pub use text::{Saved, save};

@@ -61,6 +61,15 @@ impl Scheduler {
         }
     }
 
+    /// The words for its flags, lowest first.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        let bits = [flags::SCHEDULER_1, flags::SCHEDULER_2, flags::SCHEDULER_3].into_iter();
+        bits.filter(move |bit| self.flags & bit != 0).filter_map(move |bit| {
+            // The first is the scheduler's own word for it.
+            Scheduler::of(self.name).find(|(_, known)| *known == bit).map(|(word, _)| word)
+        })
+    }
+
     fn of(name: Name) -> impl Iterator<Item = (&'static str, u32)> {
         FLAGS
             .into_iter()
@@ -73,16 +82,7 @@ impl fmt::Display for Scheduler {
     /// `rr`, `sh,sh-port`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
-        for bit in [flags::SCHEDULER_1, flags::SCHEDULER_2, flags::SCHEDULER_3] {
-            if self.flags & bit == 0 {
-                continue;
-            }
-            // The first is the scheduler's own word for it.
-            if let Some((word, _)) = Scheduler::of(self.name).find(|(_, known)| *known == bit) {
-                write!(f, ",{word}")?;
-            }
-        }
-        Ok(())
+        self.words().try_for_each(|word| write!(f, ",{word}"))
     }
 }
 

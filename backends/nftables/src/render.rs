@@ -1,12 +1,13 @@
-//! The ruleset that a table asks for, as text, without a kernel.
+//! What a table asks for, without a kernel: the ruleset as text, and the virtual servers that it leads to. The numbers
+//! in both are those that a first sync would choose where there is nothing yet.
 
 use std::collections::{BTreeMap, HashMap};
 
-use kube_verdict_table::{Family, ServiceTable};
+use kube_verdict_table::{Family, PerFamily, ServiceTable};
 
 use crate::backend::{Options, context, fill};
 use crate::layout::{Chain, Element, Set};
-use crate::state::State;
+use crate::state::{Edits, State, Wanted};
 use crate::text;
 
 /// Both families' tables as text that `nft -f` loads in place of what is there.
@@ -17,8 +18,7 @@ pub fn render(table: &ServiceTable, options: Options) -> String {
         out.push_str(&format!("table {name}\ndelete table {name}\n"));
     }
     for family in Family::BOTH {
-        let mut state = State::new(context(table, family, options));
-        let edits = fill(&mut state, table, &HashMap::new(), |_| true);
+        let (mut state, edits) = filled(table, family, options);
         let mut elements: BTreeMap<Set, Vec<Element>> = BTreeMap::new();
         for element in edits.added() {
             elements.entry(element.set()).or_default().push(element);
@@ -29,4 +29,15 @@ pub fn render(table: &ServiceTable, options: Options) -> String {
         out.push_str(&text::table(state.context(), &state.sets(), &chains, &elements));
     }
     out
+}
+
+/// What the ruleset wants of virtual servers; nothing where it spreads connections itself.
+pub fn virtual_servers(table: &ServiceTable, options: Options) -> PerFamily<Wanted> {
+    PerFamily::from_fn(|family| filled(table, family, options).0.wanted())
+}
+
+fn filled(table: &ServiceTable, family: Family, options: Options) -> (State, Edits) {
+    let mut state = State::new(context(table, family, options));
+    let edits = fill(&mut state, table, &HashMap::new(), |_| true);
+    (state, edits)
 }

@@ -20,7 +20,9 @@ pub(super) struct Config {
     detect_local_mode: String,
     detect_local: DetectLocal,
     node_port_addresses: Vec<String>,
-    nftables: Nftables,
+    mode: String,
+    nftables: Masquerading,
+    iptables: Masquerading,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,7 +34,7 @@ struct DetectLocal {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Nftables {
+struct Masquerading {
     masquerade_all: bool,
 }
 
@@ -42,7 +44,14 @@ impl Config {
     }
 
     pub(super) fn masquerade_all(&self) -> bool {
-        self.nftables.masquerade_all
+        match self.is_ipvs() {
+            true => self.iptables.masquerade_all, // §15.2: IPVS mode reads that section
+            false => self.nftables.masquerade_all,
+        }
+    }
+
+    fn is_ipvs(&self) -> bool {
+        self.mode == "ipvs"
     }
 }
 
@@ -80,7 +89,9 @@ impl Model {
 
         let mut entries = self.config.node_port_addresses.clone();
         if entries.is_empty() {
-            entries.push("primary".to_owned()); // the default of nftables mode
+            // The defaults of the modes.
+            let default = if self.config.is_ipvs() { "all" } else { "primary" };
+            entries.push(default.to_owned());
         }
         let mut prefixes: Vec<Prefix> = Vec::new();
         let mut any_entry = false;

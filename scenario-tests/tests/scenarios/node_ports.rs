@@ -48,8 +48,11 @@ fn served_on(config: &Config, accepted: &[&str]) {
 }
 
 #[test]
-fn unset_means_the_primary_address() {
-    served_on(&Config::default(), &[plan::NODE_IP]);
+fn unset_means_the_primary_address_and_every_one_in_ipvs_mode() {
+    match mode() {
+        Mode::Nftables => served_on(&Config::default(), &[plan::NODE_IP]),
+        Mode::Ipvs => served_on(&Config::default(), &ADDRESSES.map(|(_, address)| address)),
+    }
 }
 
 #[test]

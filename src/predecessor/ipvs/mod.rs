@@ -22,14 +22,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 
-use kube_verdict_ipvs_codec::{Ipvs, Key};
+use kube_verdict_ipvs_codec::{Ipvs, Key, is_loaded};
 use kube_verdict_table::Family;
 
 use self::device::Devices;
 use self::plan::{Plan, Server, State, Step};
 pub use self::wait::Wait;
 use super::report::{Removed, Report};
-use crate::host;
 use crate::node::Interfaces;
 
 /// kube-proxy's device.
@@ -143,7 +142,7 @@ fn look(
     // Without the device nothing tells kube-proxy's virtual servers from those of others.
     let Some(index) = devices.dummy(DEVICE)? else { return Ok(Look::default()) };
     let interfaces = Interfaces::read()?;
-    let mut ipvs = host::ipvs::is_loaded().then(Ipvs::open).transpose()?;
+    let mut ipvs = is_loaded().then(Ipvs::open).transpose()?;
     let mut servers = Vec::new();
     if let Some(ipvs) = &mut ipvs {
         for listed in ipvs.virtual_servers()? {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kube_verdict_ipvs::{Failed, Ipvs, Written, kernel};
 use kube_verdict_nftables::{Figures, Heard, Kernel};
-use kube_verdict_table::{Change, PerFamily, ServiceTable};
+use kube_verdict_table::{Change, Flows, PerFamily, ServiceTable};
 
 use super::{Backend, Error, Outcome, Refused, Report, Scope, Servers};
 
@@ -19,6 +19,10 @@ impl<N: Kernel, I: kernel::Kernel> Backend for Ipvs<N, I> {
 
     fn verify(&mut self, table: &ServiceTable, now: Instant) -> Option<Outcome> {
         self.verify(table, now).map(outcome)
+    }
+
+    fn cut(&mut self, table: &ServiceTable, flows: &[Flows], now: Instant) -> Outcome {
+        outcome(self.cut(table, flows, now))
     }
 
     fn listen(&mut self) -> Heard {
@@ -62,7 +66,10 @@ fn outcome(result: Result<Written, Failed>) -> Outcome {
             let mut report = Report::from(steering);
             report.orders = servers.orders;
             report.refused.extend(servers.refused.into_iter().map(Refused::Ipvs));
+            // Both families ask, and both virtual servers of a service port; whoever hears of it wants to once.
             report.replaced = servers.replaced;
+            report.replaced.sort_unstable();
+            report.replaced.dedup();
             Ok(report)
         }
         Err(Failed { steering, servers }) => {

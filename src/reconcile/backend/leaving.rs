@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use kube_verdict_ipvs::{Ipvs, kernel};
 use kube_verdict_nftables::{Figures, Heard, Kernel};
-use kube_verdict_table::{Change, PerFamily, ServiceTable};
+use kube_verdict_table::{Change, Flows, PerFamily, ServiceTable};
 
 use super::{Backend, Outcome, Report, Scope, Servers};
 
@@ -82,6 +82,10 @@ impl<N: Kernel, I: kernel::Kernel, R: Routing> Backend for Leaving<N, I, R> {
 
     fn apply(&mut self, table: &ServiceTable, change: &Change, now: Instant) -> Outcome {
         Backend::apply(&mut self.ipvs, table, change, now)
+    }
+
+    fn cut(&mut self, table: &ServiceTable, flows: &[Flows], now: Instant) -> Outcome {
+        Backend::cut(&mut self.ipvs, table, flows, now)
     }
 
     fn verify(&mut self, table: &ServiceTable, now: Instant) -> Option<Outcome> {

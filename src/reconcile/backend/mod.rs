@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use kube_verdict_ipvs::Replaced;
 use kube_verdict_nftables::{Figures, Heard};
-use kube_verdict_table::{Change, Family, PerFamily, ServiceTable};
+use kube_verdict_table::{Change, Family, Flows, PerFamily, ServiceTable};
 
 use super::Scope;
 pub use leaving::{Leaving, Routing};
@@ -21,6 +21,11 @@ pub trait Backend {
 
     /// Makes the kernel equal to the table, which has just undergone this change.
     fn apply(&mut self, table: &ServiceTable, change: &Change, now: Instant) -> Outcome;
+
+    /// Where flows of UDP may stay has changed, and maybe nothing else.
+    fn cut(&mut self, _: &ServiceTable, _: &[Flows], _: Instant) -> Outcome {
+        Ok(Report::default())
+    }
 
     /// Compares the kernel with the table if somebody else may have changed what is ours, and mends what differs.
     /// None: nobody has.

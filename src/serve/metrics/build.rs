@@ -10,6 +10,8 @@ use super::{Float, gauges, registered};
 /// Facts that do not change while the process lives.
 #[derive(Clone, Debug, Default)]
 pub struct Build {
+    /// the mode that runs
+    pub mode: &'static str,
     /// feature gates that decide something here, and whether they are on
     pub gates: Vec<(&'static str, bool)>,
 }
@@ -40,7 +42,7 @@ impl Build {
         ]));
         registered(registry, GenericGauge::<Float>::with_opts(kubernetes)?)?.set(1.0);
         let ours = Opts::new("kubeverdict_build_info", "A constant 1, labelled by what runs");
-        let ours = ours.const_labels(labels(&[("version", VERSION), ("backend", "nftables")]));
+        let ours = ours.const_labels(labels(&[("version", VERSION), ("backend", self.mode)]));
         registered(registry, GenericGauge::<Float>::with_opts(ours)?)?.set(1.0);
         let gates = gauges(
             registry,

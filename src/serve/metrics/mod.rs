@@ -5,6 +5,7 @@
 
 mod answers;
 mod build;
+mod ipvs;
 mod kernel;
 mod process;
 mod programming;
@@ -17,6 +18,7 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, Opts, Registry, TextEnc
 
 pub(super) use answers::Answers;
 pub use build::Build;
+pub(super) use ipvs::Ipvs;
 pub(super) use kernel::Kernel;
 pub(super) use programming::Programming;
 
@@ -28,6 +30,7 @@ pub struct Metrics {
     registry: Registry,
     pub(super) programming: Programming,
     pub(super) kernel: Kernel,
+    pub(super) ipvs: Ipvs,
     pub(super) answers: Answers,
 }
 
@@ -40,6 +43,7 @@ impl Metrics {
         Ok(Metrics {
             programming: Programming::new(&registry)?,
             kernel: Kernel::new(&registry)?,
+            ipvs: Ipvs::new(&registry)?,
             answers: Answers::new(&registry)?,
             registry,
         })
@@ -128,6 +132,7 @@ mod tests {
             "kubeproxy_network_programming_duration_seconds_bucket{ip_family=\"IPv4\",le=\"0.25\"} 0",
             "kubeproxy_network_programming_duration_seconds_bucket{ip_family=\"IPv4\",le=\"300\"} 0",
             "kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"internal\"} 0",
+            "kubeverdict_ipvs_draining_real_servers{ip_family=\"IPv6\"} 0",
             "kubeproxy_proxy_healthz_total{code=\"503\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");

@@ -37,7 +37,7 @@ pub use message::{Attributes, Command, Message};
 pub use order::{Order, Refusal};
 pub use real_server::{Connections, Forwarding, ListedRealServer, Load, RealServer, Tunnel};
 pub use service::ServiceAttribute;
-pub use socket::{Error, Ipvs, Timeouts};
+pub use socket::{Error, Ipvs, Timeouts, is_loaded};
 pub use statistics::{Statistics, StatisticsAttribute};
 pub use value::{Flags, Name, NameTooLong, NetworkOrder};
 pub use virtual_server::{Family, Key, ListedVirtualServer, VirtualServer, flags};

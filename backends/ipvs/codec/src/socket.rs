@@ -357,6 +357,11 @@ impl Ipvs {
     }
 }
 
+/// Whether IPVS is in the kernel, for who does not want it to be loaded: [`Ipvs::open`] has it loaded, if it can be.
+pub fn is_loaded() -> bool {
+    std::fs::exists("/proc/thread-self/net/ip_vs").unwrap_or(false)
+}
+
 /// Of an error or of the end of a listing.
 fn errno(payload: &[u8]) -> i32 {
     let code = payload.get(..4).and_then(|bytes| bytes.try_into().ok());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kube_verdict_ipvs_codec::{Load, Order, VirtualServer};
-use kube_verdict_table::{Backend, Family};
+use kube_verdict_table::{Backend, Family, ServicePortName};
 use rustc_hash::FxHashSet;
 
 use super::pace::Pace;
@@ -94,6 +94,17 @@ impl Book {
                 .is_some_and(|last| (&last.service, &last.scheduler) == (&server.service, &server.scheduler));
             place.server = Some(server.clone());
         }
+    }
+
+    /// Of these service ports what drains is dirty. Says whether there is any.
+    pub(super) fn reconsider(&mut self, services: &[&ServicePortName]) -> bool {
+        let is_meant = |mark: &&u32| {
+            let server = self.places.get(mark).and_then(|place| place.server.as_ref());
+            server.is_some_and(|server| services.contains(&&*server.service))
+        };
+        let before = self.dirty.len();
+        self.dirty.extend(self.draining.iter().filter(is_meant));
+        self.dirty.len() > before
     }
 
     /// What is held is about to be read anew.

@@ -22,13 +22,14 @@ mod schedulers;
 use std::time::Instant;
 
 use kube_verdict_ipvs_codec::Timeouts;
-use kube_verdict_table::{Backend, Family, PerFamily};
+use kube_verdict_table::{Backend, Family, PerFamily, ServicePortName};
 
 use self::book::Book;
 pub use self::figures::Figures;
 use self::quarantine::Term;
 pub use self::report::{Error, Refused, Replaced, Report};
 use self::schedulers::Schedulers;
+pub(crate) use self::schedulers::chosen;
 use crate::kernel::{self, Kernel};
 use crate::{Marks, Scheduler, Server, Wanted};
 
@@ -104,6 +105,13 @@ impl<K: Kernel> Director<K> {
         let book = &mut self.books[family];
         book.may_lower = book.is_started;
         self.go(family, Some(still_serves), now)
+    }
+
+    /// What drains of these service ports is to be looked at by the next [`Director::lower`]: it may be due to go. Says
+    /// whether there is any.
+    pub fn reconsider(&mut self, family: Family, services: &[&ServicePortName]) -> bool {
+        let book = &mut self.books[family];
+        book.is_started && book.may_lower && book.reconsider(services)
     }
 
     /// Phase 3: deletes what has drained, and tries again what went wrong.

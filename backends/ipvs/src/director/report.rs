@@ -58,8 +58,8 @@ fn verb(command: Command) -> &'static str {
     }
 }
 
-/// Another scheduler than was asked for. Told once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Another scheduler than was asked for. Told once for each family and virtual server that asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Replaced {
     /// whose Service asked for it; None: the configuration, for all that ask for nothing
     pub service: Option<Arc<ServicePortName>>,
@@ -95,6 +95,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Nothing was written, and there is nothing to say.
+    pub fn is_nothing(&self) -> bool {
+        self.orders == 0 && self.refused.is_empty() && self.replaced.is_empty()
+    }
+
     /// Adds what was done later.
     pub fn extend(&mut self, later: Report) {
         self.orders += later.orders;

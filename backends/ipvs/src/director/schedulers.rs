@@ -15,6 +15,11 @@ pub(super) struct Schedulers {
     lacking: FxHashSet<Name>,
 }
 
+/// What a server gets of a kernel that has every scheduler.
+pub fn chosen(server: &Server, configured: Scheduler) -> Scheduler {
+    Schedulers::new(configured).choose(server).used
+}
+
 /// What a server gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Choice {

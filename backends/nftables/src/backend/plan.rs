@@ -188,7 +188,15 @@ pub(crate) fn fill(
 ) -> Edits {
     let family = state.context().family;
     let wanted = table.frontends().filter(|(frontend, _)| frontend.family() == family && is_wanted(frontend));
-    let mut edits = state.set_fates(wanted.map(|(frontend, fate)| (*frontend, Some(fate))), hints);
+    let mut wanted: Vec<_> = wanted.map(|(frontend, fate)| (*frontend, Some(fate))).collect();
+    if state.context().balancer.marks().is_some() {
+        // Numbers are given in this order, and with them marks: whoever compares two nodes, or what is rendered with
+        // what is there, is to find the same.
+        wanted.sort_by(|(_, one), (_, other)| {
+            one.map(|fate| &fate.service).cmp(&other.map(|fate| &fate.service))
+        });
+    }
+    let mut edits = state.set_fates(wanted, hints);
     let shared = Change {
         cluster_ips: SetChange { added: table.cluster_ips().collect(), removed: Vec::new() },
         hairpins: SetChange { added: table.hairpins().collect(), removed: Vec::new() },

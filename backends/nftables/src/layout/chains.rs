@@ -3,7 +3,7 @@
 use kube_verdict_table::{Cidr, Family, LocalDetector, Protocol};
 
 use super::marks::{Balancer, Marks};
-use super::names::{Chain, Entry, Over, Scope, Set, Space};
+use super::names::{Chain, Entry, From, Over, Scope, Set, Space};
 use super::sets::{client, frontend, with};
 use super::statement::{Bits, Detect, Field, Rule, Statement};
 
@@ -27,7 +27,7 @@ pub struct Context {
 /// Where a base chain hooks in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BaseHook {
-    /// `nat` or `filter`
+    /// `nat`, `filter` or `route`
     pub kind: &'static str,
     /// `prerouting`, `input`, `output` or `postrouting`
     pub hook: &'static str,
@@ -43,9 +43,9 @@ const OUTPUT: u32 = 3;
 const POSTROUTING: u32 = 4;
 const DSTNAT: i32 = -100;
 const SRCNAT: i32 = 100;
-/// IPVS sees packets for this node just before 100, and those of this node just after −100 (`ip_vs_ops4` of
+/// IPVS sees packets for this node just before 100, and those of this node at −99 and −98 (`ip_vs_ops4` of
 /// net/netfilter/ipvs/ip_vs_core.c). What it sends on comes to output once more, from the beginning.
-const AFTER_IPVS: i32 = SRCNAT + 2;
+const AFTER_IPVS: i32 = 5;
 /// Before whatever others do in mangle: they are to see the packet's own mark.
 const BEFORE_MANGLE: i32 = -151;
 
@@ -59,10 +59,13 @@ impl Chain {
             Chain::AffinityPrerouting => ("filter", "prerouting", PREROUTING, DSTNAT + 1),
             Chain::AffinityOutput => ("filter", "output", OUTPUT, DSTNAT + 1),
             Chain::AffinitySent => ("filter", "output", OUTPUT, BEFORE_MANGLE - 1),
-            Chain::AffinityTaken => ("filter", "input", INPUT, AFTER_IPVS - 1),
+            Chain::AffinityTaken(From::Elsewhere) => ("filter", "input", INPUT, SRCNAT + AFTER_IPVS - 1),
+            Chain::AffinityTaken(From::Here) => ("filter", "output", OUTPUT, DSTNAT + AFTER_IPVS - 1),
             Chain::Steer => ("filter", "prerouting", PREROUTING, DSTNAT + 1),
             Chain::Sent => ("filter", "output", OUTPUT, BEFORE_MANGLE),
-            Chain::Taken => ("filter", "input", INPUT, AFTER_IPVS),
+            Chain::Taken(From::Elsewhere) => ("filter", "input", INPUT, SRCNAT + AFTER_IPVS),
+            // Routed anew when the mark changes: IPVS leaves a packet for this node its route to the service.
+            Chain::Taken(From::Here) => ("route", "output", OUTPUT, DSTNAT + AFTER_IPVS),
             _ => return None,
         };
         Some(BaseHook { kind, hook, number, priority })
@@ -72,17 +75,18 @@ impl Chain {
     pub fn needs(self, balancer: Balancer) -> Vec<Chain> {
         match self {
             Chain::Prerouting | Chain::Output => vec![Chain::Dispatch],
-            Chain::Sent | Chain::Taken => vec![Chain::Restore],
+            Chain::Sent | Chain::Taken(_) => vec![Chain::Restore],
             Chain::AffinityPrerouting
             | Chain::AffinityOutput
             | Chain::AffinitySent
-            | Chain::AffinityTaken => vec![Chain::Remember],
+            | Chain::AffinityTaken(_) => vec![Chain::Remember],
             Chain::RememberFor(_) => match balancer {
                 Balancer::Ipvs(_) => vec![
                     Chain::AffinityPrerouting,
                     Chain::AffinityOutput,
                     Chain::AffinitySent,
-                    Chain::AffinityTaken,
+                    Chain::AffinityTaken(From::Elsewhere),
+                    Chain::AffinityTaken(From::Here),
                 ],
                 _ => vec![Chain::AffinityPrerouting, Chain::AffinityOutput],
             },
@@ -110,12 +114,12 @@ impl Chain {
                 vec![remember_new(context, false)]
             }
             Chain::AffinitySent => vec![remember_new(context, true)],
-            Chain::AffinityTaken => {
+            Chain::AffinityTaken(_) => {
                 vec![[vec![Statement::DestinationIsLocal(true)], remember_new(context, true)].concat()]
             }
             Chain::Steer => steer(context),
             Chain::Sent => sent(context),
-            Chain::Taken => taken(context),
+            Chain::Taken(_) => taken(context),
             Chain::Restore => restore(context),
             Chain::Dispatch => dispatch(context),
             Chain::NoEndpoints => vec![vec![Statement::Reject]],
@@ -138,6 +142,9 @@ impl Chain {
 
 /// First services, then NodePorts, then the addresses that only services may use (reference §3.2). The
 /// latter spare addresses of this node, which kube-proxy spares by filtering in forward.
+///
+/// Both look-ups are there twice for kernels before 6.17: while a batch replaces an element, a look-up that began
+/// with the old generation may find neither the old element nor the new one. The second finds it.
 fn dispatch(context: &Context) -> Vec<Rule> {
     let mut accepted = if context.node_ports_anywhere {
         vec![Statement::DestinationIsLocal(true), Statement::NotLoopback]
@@ -145,8 +152,11 @@ fn dispatch(context: &Context) -> Vec<Rule> {
         vec![Statement::In(vec![Field::Daddr], Set::NodePortAddresses)]
     };
     accepted.push(Statement::VerdictMap(frontend(Space::NodePort), Set::Frontends(Space::NodePort)));
+    let address = vec![Statement::VerdictMap(frontend(Space::Address), Set::Frontends(Space::Address))];
     let mut rules = vec![
-        vec![Statement::VerdictMap(frontend(Space::Address), Set::Frontends(Space::Address))],
+        address.clone(),
+        accepted.clone(),
+        address,
         accepted,
         vec![
             Statement::In(vec![Field::Daddr], Set::ClusterIps),
@@ -227,30 +237,38 @@ fn is_with_ipvs(marks: Marks) -> Statement {
 /// that has them delivered. It knows them by their addresses: the other bits of the mark stay.
 fn steer(context: &Context) -> Vec<Rule> {
     let Some(marks) = context.balancer.marks() else { return vec![] };
-    vec![vec![
-        is_with_ipvs(marks),
-        Statement::OriginalDirection,
-        is_for_ipvs(marks, false),
-        Statement::ChangeMark(Bits::to(marks.value(), marks.mask())),
-    ]]
+    let mut rule = later_packets(marks);
+    rule.insert(0, is_for_ipvs(marks, false));
+    vec![rule]
 }
 
+fn later_packets(marks: Marks) -> Rule {
+    vec![
+        is_with_ipvs(marks),
+        Statement::OriginalDirection,
+        Statement::ChangeMark(Bits::to(marks.value(), marks.mask())),
+    ]
+}
+
+/// What is marked here IPVS has sent on. Later packets of this node itself are not yet; it is to be seen of them too
+/// whether IPVS took them.
 fn sent(context: &Context) -> Vec<Rule> {
     let Some(marks) = context.balancer.marks() else { return vec![] };
-    vec![vec![is_for_ipvs(marks, true), Statement::Goto(Chain::Restore)]]
+    vec![vec![is_for_ipvs(marks, true), Statement::Goto(Chain::Restore)], later_packets(marks)]
 }
 
 /// What IPVS gave to a server on this node goes on with its own mark. What it did not take is addressed to nobody
 /// here, or to a NodePort: the connection is over (it was idle for longer than IPVS remembers), or begins just when
-/// its virtual server goes.
+/// its virtual server goes. Conntrack does not tell the two apart: IPVS takes its entry along when it forgets a
+/// connection, and the next packet is the first of a new one, but for what TCP says of itself.
 fn taken(context: &Context) -> Vec<Rule> {
     let Some(marks) = context.balancer.marks() else { return vec![] };
     vec![
         vec![is_for_ipvs(marks, true), Statement::DestinationIsLocal(true), Statement::Goto(Chain::Restore)],
         vec![
             is_for_ipvs(marks, true),
-            Statement::Established,
             Statement::ProtocolIs(Protocol::Tcp),
+            Statement::Underway,
             Statement::Reset,
         ],
         vec![is_for_ipvs(marks, true), Statement::Drop],

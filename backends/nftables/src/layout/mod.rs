@@ -16,8 +16,8 @@
 //! |---|---|---|---|
 //! | `ipvs-steer` | filter, prerouting, −99 | later packets of IPVS's connections | marks them, so that a policy rule has them delivered here, where IPVS looks |
 //! | `ipvs-sent` | filter, output, −151 | what IPVS sends on | gives the packet the mark back that it had before |
-//! | `ipvs-taken` | filter, input, 102 | what IPVS left here | the same for servers of this node; what IPVS did not take is reset or dropped, so that no program of this node answers for a service |
-//! | `affinity-sent`, `affinity-taken` | filter, output −152, input 101 | what IPVS chose for clients with affinity | remember the backend |
+//! | `ipvs-taken`, `ipvs-taken-output` | filter, input 105; route, output −95 | what IPVS left to this node | the same for servers of this node; what IPVS did not take is reset or dropped, so that no program of this node answers for a service |
+//! | `affinity-sent`, `affinity-taken`, `affinity-taken-output` | filter, output −152, input 104, output −96 | what IPVS chose for clients with affinity | remember the backend |
 //!
 //! IPVS compares whole marks, so a first packet's own mark is put aside (`other-marks`). The decision to masquerade
 //! and that IPVS has the connection are in the connection's mark from then on; the former until postrouting.
@@ -45,7 +45,7 @@ mod statement;
 pub use chains::{BaseHook, Context};
 pub use element::{Element, Verdict};
 pub use marks::{Balancer, Marks, NoMarks};
-pub use names::{Chain, Entry, Over, Scope, Set, Space};
+pub use names::{Chain, Entry, From, Over, Scope, Set, Space};
 pub use programme::{HASH_SEED, Marked, OURS, Programme, port_number};
 pub use sets::{Data, Declaration};
 pub use statement::{Bits, Detect, Field, Rule, Statement, loopback};

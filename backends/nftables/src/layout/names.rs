@@ -141,8 +141,8 @@ impl Set {
             Set::Endpoints(Address, Local) => "local-endpoints",
             Set::Endpoints(NodePort, Cluster) => "nodeport-endpoints",
             Set::Endpoints(NodePort, Local) => "nodeport-local-endpoints",
-            Set::Marks(Address, Cluster) => "service-marks",
-            Set::Marks(Address, Local) => "service-local-marks",
+            Set::Marks(Address, Cluster) => "marks",
+            Set::Marks(Address, Local) => "local-marks",
             Set::Marks(NodePort, Cluster) => "nodeport-marks",
             Set::Marks(NodePort, Local) => "nodeport-local-marks",
             Set::OtherMarks => "other-marks",
@@ -179,6 +179,15 @@ pub enum Entry {
     Local,
 }
 
+/// Where a packet comes from that IPVS sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum From {
+    /// it came in
+    Elsewhere,
+    /// this node sends it
+    Here,
+}
+
 /// What connections are spread over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Over {
@@ -213,13 +222,13 @@ pub enum Chain {
     /// base chain, filter, where IPVS balances: as [`Chain::AffinityOutput`], for what IPVS sent on
     AffinitySent,
     /// base chain, filter, where IPVS balances: the same for what it gave to this node
-    AffinityTaken,
+    AffinityTaken(From),
     /// base chain, filter, where IPVS balances: later packets of its connections are to be delivered here
     Steer,
     /// base chain, filter, where IPVS balances: what it sent on
     Sent,
-    /// base chain, filter, where IPVS balances: what is delivered to this node after IPVS saw it
-    Taken,
+    /// base chain, filter, where IPVS balances: what goes on after IPVS saw it and did not send it itself
+    Taken(From),
     /// gives packets back the mark that they had before
     Restore,
     /// finds the frontend
@@ -258,7 +267,8 @@ impl Chain {
         Chain::Postrouting,
     ];
     /// Chains that are there as long as IPVS has connections.
-    const FOR_IPVS: [Chain; 4] = [Chain::Restore, Chain::Steer, Chain::Sent, Chain::Taken];
+    const FOR_IPVS: [Chain; 5] =
+        [Chain::Restore, Chain::Steer, Chain::Sent, Chain::Taken(From::Elsewhere), Chain::Taken(From::Here)];
 
     /// Chains that are there whatever the table holds.
     pub fn always(balancer: Balancer) -> impl Iterator<Item = Chain> {
@@ -274,7 +284,8 @@ impl Chain {
             .into_iter()
             .chain(Chain::FOR_IPVS)
             .chain([Chain::AffinityPrerouting, Chain::AffinityOutput])
-            .chain([Chain::AffinitySent, Chain::AffinityTaken, Chain::Remember])
+            .chain([Chain::AffinitySent, Chain::Remember])
+            .chain([From::Elsewhere, From::Here].map(Chain::AffinityTaken))
             .chain(recalls)
     }
 }
@@ -288,10 +299,12 @@ impl fmt::Display for Chain {
             Chain::AffinityPrerouting => "affinity-prerouting",
             Chain::AffinityOutput => "affinity-output",
             Chain::AffinitySent => "affinity-sent",
-            Chain::AffinityTaken => "affinity-taken",
+            Chain::AffinityTaken(From::Elsewhere) => "affinity-taken",
+            Chain::AffinityTaken(From::Here) => "affinity-taken-output",
             Chain::Steer => "ipvs-steer",
             Chain::Sent => "ipvs-sent",
-            Chain::Taken => "ipvs-taken",
+            Chain::Taken(From::Elsewhere) => "ipvs-taken",
+            Chain::Taken(From::Here) => "ipvs-taken-output",
             Chain::Restore => "restore-mark",
             Chain::Dispatch => "dispatch",
             Chain::NoEndpoints => "no-endpoints",

@@ -96,8 +96,8 @@ pub enum Statement {
     },
     /// `ct direction original`
     OriginalDirection,
-    /// `ct state established`
-    Established,
+    /// `tcp flags & syn == 0`: a segment that begins no connection. Behind [`Statement::ProtocolIs`]
+    Underway,
     /// `ct state new`
     New,
     /// `ct status dnat`
