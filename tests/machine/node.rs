@@ -261,7 +261,7 @@ impl Mode {
     fn map(self) -> &'static str {
         match self {
             Mode::Nftables => "map endpoints {",
-            Mode::Ipvs => "map service-marks {",
+            Mode::Ipvs => "map marks {",
         }
     }
 }

@@ -72,7 +72,7 @@ fn traces() -> String {
     let routes = ["-4", "-6"].map(|family| run_there(&format!("ip {family} route show table all"), ""));
     let routes = routes.concat().lines().filter(|line| line.contains("table 19286")).collect::<String>();
     let listed = run_there("nft list ruleset", "");
-    let ours = ["chain ipvs-", "other-marks", "-marks {"];
+    let ours = ["chain ipvs-", "other-marks", "marks {"];
     let ours = listed.lines().filter(|line| ours.iter().any(|word| line.contains(word)));
     rules.concat() + &routes + &ours.collect::<String>()
 }
