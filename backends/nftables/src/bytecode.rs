@@ -32,9 +32,12 @@ const CT_DST_IP6: u32 = 22;
 /// `enum nft_ct_keys`
 pub const CT_ID: u32 = 23;
 const CT_ORIGINAL: u8 = 0;
-const CT_STATE_ESTABLISHED: u32 = 2;
 const CT_STATE_NEW: u32 = 8;
 const CT_STATUS_DNAT: u32 = 1 << 5;
+
+/// Where TCP's header has its flags, and one of them (RFC 9293 §3.1).
+const TCP_FLAGS: u32 = 13;
+const TCP_SYN: u8 = 2;
 
 /// `enum nft_numgen_types`
 pub const NUMGEN_INCREMENTAL: u32 = 0;
@@ -181,8 +184,15 @@ impl Code {
                 self.exprs.push(Expr::Ct { key: CT_DIRECTION, direction: None, slot: 0 });
                 self.compare(Compare::Equal, vec![CT_ORIGINAL]);
             }
-            Statement::Established => {
-                self.any_bit(Expr::Ct { key: CT_STATE, direction: None, slot: 0 }, CT_STATE_ESTABLISHED)
+            Statement::BeginsNothing => {
+                self.exprs.push(Expr::Payload {
+                    base: TRANSPORT_HEADER,
+                    offset: TCP_FLAGS,
+                    length: 1,
+                    slot: 0,
+                });
+                self.exprs.push(Expr::Bitwise { slot: 0, mask: vec![TCP_SYN], xor: vec![0] });
+                self.compare(Compare::Equal, vec![0]);
             }
             Statement::New => {
                 self.any_bit(Expr::Ct { key: CT_STATE, direction: None, slot: 0 }, CT_STATE_NEW)

@@ -207,7 +207,7 @@ impl Text {
             Statement::AnyMark => "meta mark != 0x00000000".into(),
             Statement::ConnectionMarkIs { mask, value } => format!("ct mark & {mask:#010x} == {value:#010x}"),
             Statement::OriginalDirection => "ct direction original".into(),
-            Statement::Established => "ct state established".into(),
+            Statement::BeginsNothing => "tcp flags & syn == 0".into(),
             Statement::New => "ct state new".into(),
             Statement::Dnated => "ct status dnat".into(),
             Statement::Numbered => format!("meta priority & {} != none", handle(OURS)),

@@ -257,15 +257,16 @@ fn sent(context: &Context) -> Vec<Rule> {
 
 /// What IPVS gave to a server on this node goes on with its own mark. What it did not take is addressed to nobody
 /// here, or to a NodePort: the connection is over (it was idle for longer than IPVS remembers), or begins just when
-/// its virtual server goes.
+/// its virtual server goes. IPVS has conntrack forget what it forgets, so a packet of the former is a new one to
+/// conntrack; TCP's own flags tell it from a first one.
 fn taken(context: &Context) -> Vec<Rule> {
     let Some(marks) = context.balancer.marks() else { return vec![] };
     vec![
         vec![is_for_ipvs(marks, true), Statement::DestinationIsLocal(true), Statement::Goto(Chain::Restore)],
         vec![
             is_for_ipvs(marks, true),
-            Statement::Established,
             Statement::ProtocolIs(Protocol::Tcp),
+            Statement::BeginsNothing,
             Statement::Reset,
         ],
         vec![is_for_ipvs(marks, true), Statement::Drop],

@@ -96,8 +96,8 @@ pub enum Statement {
     },
     /// `ct direction original`
     OriginalDirection,
-    /// `ct state established`
-    Established,
+    /// `tcp flags & syn == 0`: it begins no connection, be it known to conntrack or not
+    BeginsNothing,
     /// `ct state new`
     New,
     /// `ct status dnat`
