@@ -330,7 +330,7 @@ fn what_render_prints_of_ipvs_mode_is_loaded_by_nft_and_its_parts_by_whom_they_a
                     .collect()
             };
             let elements: String =
-                listed.split("map ").filter(|map| map.contains("-marks {")).collect::<Vec<_>>().concat();
+                listed.split("map ").filter(|map| map.contains("marks {")).collect::<Vec<_>>().concat();
             let elements =
                 marks(&elements, " : 0x4b", |digits| 0x4b00_0000 | u32::from_str_radix(digits, 16).unwrap());
             let lines = servers.lines().filter(|line| line.contains(" -6 ") != suffix.is_empty());

@@ -15,6 +15,9 @@ use nix::unistd::Pid;
 use crate::manifests;
 use crate::stats::{memory, row, tail};
 
+/// The node's name.
+pub const NODE: &str = "node-0";
+
 /// What the daemon logs when the kernel is as the manifests say.
 const IN_STEP: &str = "the kernel is as the manifests say";
 
@@ -30,7 +33,7 @@ pub fn measure(
     for family in Family::BOTH {
         netlink.delete_table(family, TABLE)?;
     }
-    let (mut daemon, started) = start(binary, directory)?;
+    let Started { mut daemon, started, .. } = start(binary, directory, &[])?;
     row("process start -> in step", &[started]);
     let resident = memory(&daemon, "VmRSS")?;
     let times = (0..changes)
@@ -43,19 +46,31 @@ pub fn measure(
     );
     stop(&mut daemon)?;
     let before = netlink.generation()?;
-    let (mut daemon, restarted) = start(binary, directory)?;
+    let Started { mut daemon, started: restarted, .. } = start(binary, directory, &[])?;
     row("restart with nothing changed -> in step", &[restarted]);
     let batches = netlink.generation()?.wrapping_sub(before);
     println!("| batches written by that restart | {batches} | | |");
     stop(&mut daemon)
 }
 
-fn start(binary: &Path, directory: &Path) -> Result<(Child, Duration), Box<dyn Error>> {
+/// A daemon that is in step.
+pub struct Started {
+    /// the process
+    pub daemon: Child,
+    /// since its start
+    pub started: Duration,
+    /// of that, from the table to the kernel's last answer, as it says itself
+    pub programmed: Duration,
+}
+
+/// Starts the daemon, with more words on its command line, and waits until the kernel is as the manifests say.
+pub fn start(binary: &Path, directory: &Path, words: &[&str]) -> Result<Started, Box<dyn Error>> {
     let start = Instant::now();
     let mut daemon = Command::new(binary)
         .arg("--manifests")
         .arg(directory)
-        .args(["--hostname-override", "node-0"])
+        .args(["--hostname-override", NODE])
+        .args(words)
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
@@ -69,10 +84,13 @@ fn start(binary: &Path, directory: &Path) -> Result<(Child, Duration), Box<dyn E
     }
     let time = start.elapsed();
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    Ok((daemon, time))
+    let programmed = line.split("milliseconds=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let programmed = Duration::from_millis(programmed.ok_or("no milliseconds")?.parse()?);
+    Ok(Started { daemon, started: time, programmed })
 }
 
-fn stop(daemon: &mut Child) -> Result<(), Box<dyn Error>> {
+/// Ends it; its rules stay.
+pub fn stop(daemon: &mut Child) -> Result<(), Box<dyn Error>> {
     kill(Pid::from_raw(daemon.id().cast_signed()), Signal::SIGTERM)?;
     daemon.wait()?;
     Ok(())

@@ -9,6 +9,7 @@ mod conntrack;
 mod daemon;
 mod datapath;
 mod floor;
+mod ipvs;
 mod manifests;
 mod stats;
 
@@ -42,6 +43,9 @@ struct Arguments {
     /// Measure with a real API server instead, next to the real kube-proxy (built first if need be)
     #[arg(long)]
     cluster: bool,
+    /// Measure the daemon in IPVS mode next to ipvsadm, and nothing else; needs a kernel with IPVS
+    #[arg(long)]
+    ipvs: bool,
     /// Measure the clean-up of UDP flows with so many flows of others in conntrack, and nothing else
     #[arg(long)]
     conntrack: Option<u32>,
@@ -75,6 +79,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let directory = tempfile::tempdir()?;
     manifests::write_all(directory.path(), services, endpoints)?;
+    if arguments.ipvs {
+        return ipvs::measure(&binary, directory.path(), services, endpoints, changes);
+    }
     floor::measure(directory.path(), arguments.rounds)?;
     changes::measure(directory.path(), services, endpoints, changes, rate)?;
     daemon::measure(&binary, directory.path(), services, endpoints, changes)?;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// Writes the manifests of `services` Services with `endpoints` endpoints each.
@@ -13,6 +14,16 @@ pub fn write_all(directory: &Path, services: u32, endpoints: u32) -> io::Result<
 /// The file of a Service.
 pub fn path(directory: &Path, service: u32) -> PathBuf {
     directory.join(format!("service-{service}.yaml"))
+}
+
+/// The ClusterIP of a Service.
+pub fn cluster_ip(service: u32) -> Ipv4Addr {
+    address(0x0a60_0001, service)
+}
+
+/// The endpoint that versions differ in.
+pub fn first_endpoint(service: u32, endpoints: u32, version: u32) -> Ipv4Addr {
+    address(0x0a80_0000, service * (endpoints + 1) + version % 2 * endpoints)
 }
 
 /// A Service and its slice; another `version` gives its first endpoint another address.
@@ -46,11 +57,13 @@ ports:
   protocol: TCP
 endpoints:
 ",
-        address(0x0a60_0001, service)
+        cluster_ip(service)
     );
     for endpoint in 0..endpoints {
-        let turn = if endpoint == 0 { version % 2 } else { 0 };
-        let ip = address(0x0a80_0000, service * (endpoints + 1) + endpoint + turn * endpoints);
+        let ip = match endpoint {
+            0 => first_endpoint(service, endpoints, version),
+            _ => address(0x0a80_0000, service * (endpoints + 1) + endpoint),
+        };
         let _ = write!(
             text,
             "- addresses: [{ip}]
@@ -68,6 +81,6 @@ endpoints:
     text
 }
 
-fn address(base: u32, number: u32) -> std::net::Ipv4Addr {
-    std::net::Ipv4Addr::from(base + number)
+fn address(base: u32, number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(base + number)
 }

@@ -18,6 +18,10 @@ use super::conntrack::Change;
 use super::tree::Tree;
 use crate::config;
 
+/// How often IPVS is asked for once more, and how long after.
+const ATTEMPTS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
 
 /// conn_reuse_mode is set to 0 from the first of these kernels on, and left alone from the second on, which no longer
@@ -92,7 +96,16 @@ fn probe() -> Result<Ipvs, IpvsError> {
         ipvs.info()?;
         Ok(ipvs)
     };
-    ask().map_err(|error| match error {
+    // While another process has the module loaded it is not there yet, and the kernel does not wait.
+    let mut answer = ask();
+    for _ in 0..ATTEMPTS {
+        if !matches!(answer, Err(Error::Missing)) {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        answer = ask();
+    }
+    answer.map_err(|error| match error {
         Error::Missing => IpvsError::Missing,
         error => IpvsError::Refused(error),
     })

@@ -83,6 +83,14 @@ impl ServiceTable {
         flows.collect()
     }
 
+    /// Whether a service port has frontends. Of one that has none any more flows go on until they are idle, wherever
+    /// they are.
+    pub fn has_frontends(&self, port: &ServicePortName) -> bool {
+        let name = Name { namespace: port.namespace.clone(), name: port.name.clone() };
+        let claims = self.record(&name).into_iter().flat_map(|record| &record.derived.claims);
+        claims.into_iter().any(|(_, fate)| *fate.service == *port)
+    }
+
     /// The endpoints of a service port at which an established flow or connection may stay, sorted: those that
     /// are serving, or ready. Empty when no slice has any for it. Asked for each time; the cost is that of the
     /// Service's slices.

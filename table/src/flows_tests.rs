@@ -149,3 +149,14 @@ fn whoever_asks_hears_where_connections_of_a_port_may_stay() {
     assert_eq!(serving("dns", Protocol::Tcp, Family::V4), [""; 0]);
     assert_eq!(serving("other", Protocol::Udp, Family::V4), [""; 0]);
 }
+
+#[test]
+fn a_port_without_endpoints_still_has_frontends_and_one_that_is_gone_has_none() {
+    let port =
+        |name: &str| ServicePortName { namespace: "default".into(), name: "dns".into(), port: name.into() };
+    let mut table = table([dns()]);
+    assert!(table.has_frontends(&port("dns")) && table.has_frontends(&port("dns-tcp")));
+    assert!(!table.has_frontends(&port("other")));
+    table.update(applied([dns_of(json!({"ports": [{"name": "dns-tcp", "port": 53}]}))]));
+    assert!(!table.has_frontends(&port("dns")) && table.has_frontends(&port("dns-tcp")));
+}

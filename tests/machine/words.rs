@@ -1,10 +1,10 @@
 //! What the program says of IPVS mode, held against what it does: what `render` prints is loaded by the programs that it
 //! is printed for, and leaves a daemon nothing to write; `cleanup` leaves nothing of it, and says what that ends.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -130,9 +130,9 @@ fn page(path: &str) -> String {
 }
 
 /// Runs the daemon until it is in sync.
-fn start() -> Child {
+fn start(words: &str) -> Child {
     let mut child = within(NODE, || {
-        let mut words = DAEMON.split_whitespace();
+        let mut words = DAEMON.split_whitespace().chain(words.split_whitespace());
         let program = words.next().expect("a program");
         Command::new(program).args(words).stderr(Stdio::piped()).spawn().expect("starting the daemon")
     });
@@ -165,7 +165,7 @@ pub fn render_is_what_the_daemon_does() {
     within(NODE, || run(&format!("{DAEMON} --init-only"), ""));
     VIPS.iter().for_each(|vip| assert_eq!(Talk::open(CLIENT, vip).go_on().0, POD, "without a daemon"));
 
-    let mut daemon = start();
+    let mut daemon = start("");
     let metrics = page("/metrics");
     for line in [
         "kubeverdict_ipvs_orders_total 0",
@@ -212,4 +212,49 @@ pub fn cleanup_knows_virtual_servers_by_the_marks_that_it_is_told() {
     let said = cleanup(&format!("--ipvs-mark {OTHER_MARKS}"));
     assert!(said.ends_with("removed 6 virtual servers without connections from IPVS\n"), "{said}");
     within(NODE, || assert_eq!(ipvsadm("-Sn"), [""; 0]));
+}
+
+/// What the documents promise who has been idle for too long, and what they ask of a firewall.
+pub fn idle_connections_are_reset_and_a_firewall_has_to_know_the_marks() {
+    set();
+    let mut daemon = start("--ipvs-tcp-timeout 1s");
+    let mut talks = [CLIENT, NODE].map(|from| Talk::open(from, VIPS[0]));
+    talks.iter_mut().for_each(|talk| assert_eq!(talk.go_on().0, POD));
+    let deadline = Instant::now() + Duration::from_secs(120);
+    // A heading is all that is left.
+    while within(NODE, || std::fs::read_to_string("/proc/thread-self/net/ip_vs_conn"))
+        .expect("connections")
+        .lines()
+        .count()
+        > 1
+    {
+        assert!(Instant::now() < deadline, "IPVS does not forget");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    for (from, talk) in [CLIENT, NODE].into_iter().zip(&mut talks) {
+        let said = talk.say().map_err(|error| error.kind());
+        assert!(matches!(said, Err(ErrorKind::ConnectionReset)), "{from}: {said:?}");
+    }
+
+    let firewall = |rule: &str| {
+        let table = format!(
+            "table inet firewall {{\nchain input {{\ntype filter hook input priority 0; policy drop;\niif lo accept\n{rule}\n}}\n}}\n"
+        );
+        within(NODE, || {
+            run("nft -f -", &format!("table inet firewall\ndelete table inet firewall\n{table}"))
+        });
+    };
+    firewall(
+        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept; meta mark & 0xff000000 == 0x4b000000 accept",
+    );
+    VIPS.iter().for_each(|vip| assert_eq!(Talk::open(CLIENT, vip).go_on().0, POD));
+    firewall("");
+    let lost = within(CLIENT, || {
+        TcpStream::connect_timeout(&VIPS[0].parse().expect("an address"), Duration::from_secs(2))
+    });
+    assert!(lost.is_err(), "the rule is not needed");
+    daemon.kill().expect("a signal");
+    daemon.wait().expect("waiting");
+    within(NODE, || run("nft flush ruleset", ""));
+    within(NODE, || run("ipvsadm -C", ""));
 }

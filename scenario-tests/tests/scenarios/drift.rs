@@ -119,7 +119,7 @@ fn a_fight_is_fought_slowly() {
             }
             rounds
         });
-        std::thread::sleep(Duration::from_secs(4));
+        std::thread::sleep(pace::limit(Duration::from_secs(4)));
         stop.store(true, Ordering::Relaxed);
         rounds = other.join().expect("the other");
     });

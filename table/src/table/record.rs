@@ -31,7 +31,7 @@ impl fmt::Display for Name {
 pub(crate) struct Record {
     pub(crate) service: Option<Service>,
     pub(crate) slices: Slices,
-    pub(super) derived: Derived,
+    pub(crate) derived: Derived,
 }
 
 impl Record {

@@ -99,7 +99,7 @@ impl Book {
     /// Of these service ports what drains is dirty. Says whether there is any.
     pub(super) fn reconsider(&mut self, services: &[&ServicePortName]) -> bool {
         let is_meant = |mark: &&u32| {
-            let server = self.places.get(mark).and_then(|place| place.wanted());
+            let server = self.places.get(mark).and_then(|place| place.server.as_ref());
             server.is_some_and(|server| services.contains(&&*server.service))
         };
         let before = self.dirty.len();

@@ -129,7 +129,7 @@ impl Place {
 
     /// Adds the orders after which nothing that is not wanted gets new connections. What may still have some
     /// drains; UDP has nobody who ends a connection, so that a backend that does not serve any more goes at once, and
-    /// IPVS forgets with it who was there (reference §§8, 12.5). Flows to a service that is gone end by themselves.
+    /// IPVS forgets with it who was there (reference §§8, 12.5).
     pub(super) fn lower(
         &self,
         key: Key,
@@ -139,7 +139,8 @@ impl Place {
         let Some(held) = self.held.as_ref().filter(|_| !self.is_kept()) else { return };
         for (backend, state) in held.real.iter().filter(|(backend, _)| !self.wants(backend)) {
             let goes = self
-                .wanted()
+                .server
+                .as_ref()
                 .is_some_and(|server| server.protocol == Protocol::Udp && !still_serves(server, backend));
             if goes {
                 orders.push(Order::DeleteFrom(key, real(backend, 0)));

@@ -202,7 +202,9 @@ fn slots_of(space: Space, scope: Scope, slots: u32) -> Vec<Rule> {
 }
 
 /// To the frontend's virtual server: the packet takes its whole mark, and the connection carries on what the mark
-/// said before: whether to masquerade, and that it is IPVS's.
+/// said before: whether to masquerade, and that it is IPVS's. It ends as a translation does, or NAT chains of others
+/// would be asked too (`nf_nat_inet_fn`), and might translate it or change its mark: kube-proxy's do, while it is
+/// taken over from.
 fn hand_over(context: &Context, marks: Marks, space: Space, scope: Scope) -> Vec<Rule> {
     let masquerade = context.masquerade_mark;
     vec![
@@ -215,7 +217,7 @@ fn hand_over(context: &Context, marks: Marks, space: Space, scope: Scope) -> Vec
         vec![
             Statement::MarkBy(frontend(space), Set::Marks(space, scope)),
             Statement::ChangeConnectionMark(Bits::to(marks.value(), marks.mask())),
-            Statement::Accept,
+            Statement::KeepDestination,
         ],
     ]
 }
@@ -257,8 +259,8 @@ fn sent(context: &Context) -> Vec<Rule> {
 
 /// What IPVS gave to a server on this node goes on with its own mark. What it did not take is addressed to nobody
 /// here, or to a NodePort: the connection is over (it was idle for longer than IPVS remembers), or begins just when
-/// its virtual server goes. IPVS has conntrack forget what it forgets, so a packet of the former is a new one to
-/// conntrack; TCP's own flags tell it from a first one.
+/// its virtual server goes. Conntrack does not tell the two apart: IPVS takes its entry along when it forgets a
+/// connection, and the next packet is the first of a new one, but for what TCP says of itself.
 fn taken(context: &Context) -> Vec<Rule> {
     let Some(marks) = context.balancer.marks() else { return vec![] };
     vec![
@@ -266,7 +268,7 @@ fn taken(context: &Context) -> Vec<Rule> {
         vec![
             is_for_ipvs(marks, true),
             Statement::ProtocolIs(Protocol::Tcp),
-            Statement::BeginsNothing,
+            Statement::Underway,
             Statement::Reset,
         ],
         vec![is_for_ipvs(marks, true), Statement::Drop],

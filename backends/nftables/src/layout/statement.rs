@@ -96,8 +96,8 @@ pub enum Statement {
     },
     /// `ct direction original`
     OriginalDirection,
-    /// `tcp flags & syn == 0`: it begins no connection, be it known to conntrack or not
-    BeginsNothing,
+    /// `tcp flags & syn == 0`: a segment that begins no connection. Behind [`Statement::ProtocolIs`]
+    Underway,
     /// `ct state new`
     New,
     /// `ct status dnat`
@@ -139,6 +139,8 @@ pub enum Statement {
     VerdictMap(Vec<Field>, Set),
     /// `dnat to KEY map @set`
     Dnat(Vec<Field>, Set),
+    /// `dnat to ip daddr`: the destination stays, and no NAT chain of anybody else is asked for another
+    KeepDestination,
     /// `masquerade fully-random`
     Masquerade,
     /// `jump CHAIN`
