@@ -32,17 +32,18 @@ demo: build
 peers: packages
 	scripts/peers.sh
 
-# The scenario tests start the daemon as a user would: it is built first.
+# The scenario tests start the daemon as a user would: it is built first. They run twice: on this machine's kernel, and
+# in IPVS mode in a virtual machine.
 test: packages peers
 	cargo build --locked
 	cargo test --workspace --locked
-	scripts/vm/test.sh $(KERNEL) --workspace --test scenarios
+	KUBE_VERDICT_MODE=ipvs scripts/vm/test.sh $(KERNEL) --workspace --test scenarios
 
 # In virtual machines: what needs IPVS, ipsets and dummy devices, and every scenario, in each mode. `make test` has it
 # on one kernel.
 KERNEL ?= 6.1
 KERNELS ?= 5.10 6.1 6.12 7.2
-MODES ?= nftables
+MODES ?= nftables ipvs
 machine: packages
 	set -e; for kernel in $(KERNELS); do \
 		KUBE_VERDICT_VM_KERNEL=$$kernel cargo test --workspace --locked --test machine; \

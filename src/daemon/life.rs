@@ -5,21 +5,23 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use kube_verdict_ipvs::Ipvs;
-use kube_verdict_nftables::{Netlink, Nftables};
+use kube_verdict_nftables::layout::Balancer;
+use kube_verdict_nftables::{Netlink, Nftables, Options};
 use kube_verdict_table::ServiceTable;
 use tokio::runtime::Handle;
 
 use super::alarm::Bell;
 use super::attendants::attend;
+use super::ipvs::{self, Left};
 use super::supervisor::{Supervisor, Watchdog};
-use super::{Failure, first, ipvs};
+use super::{Failure, first};
 use crate::client::Requests;
 use crate::config::{self, Loaded};
 use crate::events::{self, Events};
 use crate::feed::Feed;
 use crate::host::ReadOnly;
 use crate::node::{self, Reliance, ThisNode};
-use crate::reconcile::{Backend, Ended, Input, Pace, Reconciler, Witness, run as reconcile};
+use crate::reconcile::{Backend, Ended, Input, Leaving, Pace, Reconciler, Witness, run as reconcile};
 use crate::source::Source;
 use crate::{host, memory};
 
@@ -64,6 +66,7 @@ impl Life {
         });
         let options = effective.nftables();
         let director = effective.ipvs.as_ref().map(|mode| ipvs::set_up(&effective, mode)).transpose()?;
+        let left = if director.is_none() { ipvs::left(&effective) } else { None };
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
 
@@ -84,9 +87,14 @@ impl Life {
         let alarm = Watchdog::new(Bell::hang(&mut netlink, sync_period), supervisor);
         let going = Going { table, witness, first, feed, alarm, pace, sync_period, in_sync };
         let stop = ending;
-        match director {
-            None => going.go_on(Nftables::new(netlink, options), stop).await,
-            Some(director) => going.go_on(Ipvs::new(netlink, options, director), stop).await,
+        match (director, left) {
+            (None, None) => going.go_on(Nftables::new(netlink, options), stop).await,
+            (None, Some(Left { marks, director, routing })) => {
+                let options = Options { balancer: Balancer::SlotsBesideIpvs(marks), ..options };
+                let leaving = Leaving::new(Ipvs::new(netlink, options, director), routing);
+                going.go_on(leaving, stop).await
+            }
+            (Some(director), _) => going.go_on(Ipvs::new(netlink, options, director), stop).await,
         }
     }
 
