@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo peers test machine differential e2e lint bench bench-cluster image
+.PHONY: help packages build demo peers test machine differential e2e lint bench bench-cluster image deb
 
 help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench   measure programming 10,000 services next to the netlink floor (root, two minutes)"
 	@echo "make bench-cluster  the same with a real API server, next to the real kube-proxy (root, ten minutes)"
 	@echo "make image   the container image, as an archive in target/"
+	@echo "make deb     the Debian package for machines without Kubernetes, in target/"
 	@echo "make e2e     a cluster of three nodes on this machine, and upstream's e2e suite for Services (root)"
 	@echo "make build   the release binary: target/release/kube-verdict"
 
@@ -68,6 +69,10 @@ bench-cluster: build peers
 # The container image, as a file for `ctr images import`, `docker load` or `podman load`.
 image: build
 	scripts/image.sh
+
+# For a machine without Kubernetes: the daemon with a unit for systemd.
+deb: build
+	scripts/deb.sh
 
 # A whole cluster with that image on every node, and upstream's own tests. PROXY=kube-proxy: the real one instead.
 e2e: image

@@ -110,6 +110,12 @@ pub(super) enum Command {
     /// connections to services end. Virtual servers of IPVS are known by their marks: name those of the daemon
     /// (--ipvs-mark) if they were others than these
     Cleanup(Leavings),
+    /// Write manual pages and shell completions into a directory, for packages
+    #[command(hide = true)]
+    Generate {
+        /// Where to; it has to exist
+        directory: PathBuf,
+    },
 }
 
 /// How much `render` prints.

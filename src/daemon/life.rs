@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use super::alarm::Bell;
 use super::attendants::attend;
 use super::ipvs::{self, Left};
+use super::supervisor::{Supervisor, Watchdog};
 use super::{Failure, first};
 use crate::client::Requests;
 use crate::config::{self, Loaded};
@@ -34,6 +35,8 @@ pub(super) struct Life {
     pub(super) events: Events,
     /// what the client counts, if there is one
     pub(super) requests: Option<Requests>,
+    /// who started the process
+    pub(super) supervisor: Supervisor,
     /// what is logged after the first sync
     pub(super) in_sync: &'static str,
 }
@@ -47,7 +50,7 @@ impl Life {
     ) -> Result<(), Failure> {
         self.set_up_the_host()?;
         let (witness, mut serving) = attend(&self)?;
-        let Life { mut netlink, loaded, name, reliance, events, in_sync, .. } = self;
+        let Life { mut netlink, loaded, name, reliance, events, supervisor, in_sync, .. } = self;
         let Loaded { effective, source: file, .. } = loaded;
         // What ends a life before its news do: an order, or a reason to start anew.
         let mut ending = std::pin::pin!(async {
@@ -81,8 +84,8 @@ impl Life {
         let fixed = feed.node().fixed()?;
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
-        let bell = Bell::hang(&mut netlink, sync_period);
-        let going = Going { table, witness, first, feed, bell, pace, sync_period, in_sync };
+        let alarm = Watchdog::new(Bell::hang(&mut netlink, sync_period), supervisor);
+        let going = Going { table, witness, first, feed, alarm, pace, sync_period, in_sync };
         let stop = ending;
         match (director, left) {
             (None, None) => going.go_on(Nftables::new(netlink, options), stop).await,
@@ -111,7 +114,7 @@ struct Going<S, W> {
     witness: W,
     first: Input,
     feed: Feed<S>,
-    bell: Bell,
+    alarm: Watchdog<Bell>,
     pace: Pace,
     sync_period: Duration,
     in_sync: &'static str,
@@ -124,12 +127,12 @@ impl<S: Source, W: Witness> Going<S, W> {
         backend: B,
         ending: impl Future<Output = Result<(), Failure>>,
     ) -> Result<(), Failure> {
-        let Going { table, witness, first, mut feed, mut bell, pace, sync_period, in_sync } = self;
+        let Going { table, witness, first, mut feed, mut alarm, pace, sync_period, in_sync } = self;
         let mut reconciler = Reconciler::new(table, backend, witness, sync_period, Instant::now());
         begin(&mut reconciler, first, in_sync);
         let mut ended = Ok(());
         let stop = async { ended = ending.await };
-        match reconcile(&mut reconciler, &mut feed, &mut bell, pace, stop).await {
+        match reconcile(&mut reconciler, &mut feed, &mut alarm, pace, stop).await {
             Ended::Stopped => {
                 ended.map_err(|failure| format!("{failure}; the rules stay"))?;
                 tracing::info!("stopped; the rules stay (`kube-verdict cleanup` removes them)");

@@ -7,7 +7,7 @@
 //! that can never work ends the process; then everything is read ([`first`]); then the kernel is made equal to
 //! it; then, in a cluster, what kube-proxy left goes ([`crate::predecessor`]); from there on the loop follows the
 //! news. It ends at once when it is told to, or when the configuration file says something else, and the rules
-//! stay.
+//! stay. The service manager, if there is one, is told of all of this ([`supervisor`]).
 
 mod alarm;
 mod attendants;
@@ -15,8 +15,10 @@ mod first;
 mod ipvs;
 mod life;
 mod outside;
+mod reload;
 mod schedulers;
 mod stop;
+mod supervisor;
 
 use std::error::Error;
 
@@ -30,6 +32,7 @@ use crate::node::{self, Reliance};
 use crate::source::kubernetes::{self, Part};
 use crate::source::manifests::{Directory, follow};
 use life::Life;
+use supervisor::Supervisor;
 
 /// Why the daemon ended, in words that are enough by themselves.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -39,7 +42,10 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 pub fn run(manifests: Option<Directory>, netlink: Netlink, loaded: Loaded) -> Result<(), Failure> {
     let outside = outside::start()?;
     let inside = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = inside.block_on(serve(manifests, netlink, loaded, outside.handle().clone()));
+    let supervisor = Supervisor::new();
+    let result =
+        inside.block_on(serve(manifests, netlink, loaded, supervisor.clone(), outside.handle().clone()));
+    supervisor.stopping(&result);
     // Whoever still speaks to somebody is not waited for.
     outside.shutdown_background();
     result
@@ -50,6 +56,7 @@ async fn serve(
     manifests: Option<Directory>,
     netlink: Netlink,
     loaded: Loaded,
+    supervisor: Supervisor,
     outside: Handle,
 ) -> Result<(), Failure> {
     let effective = loaded.effective.clone();
@@ -58,10 +65,12 @@ async fn serve(
         Some(directory) => {
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from {}", directory.path().display());
-            let (_follower, batches) = follow(directory)?;
+            supervisor.waiting("reading the manifests");
+            let (follower, batches) = follow(directory)?;
+            reload::on_hangup(follower, supervisor.clone())?;
             let (reliance, events, requests) = (Reliance::Optional, Events::none(), None);
             let in_sync = "the kernel is as the manifests say";
-            Life { netlink, loaded, name, reliance, outside, events, requests, in_sync }
+            Life { netlink, loaded, name, reliance, outside, events, requests, supervisor, in_sync }
                 .live(batches, stop)
                 .await
         }
@@ -73,12 +82,13 @@ async fn serve(
             };
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from the API server {}", access.url);
+            supervisor.waiting("waiting for the API server");
             let events = Events::to(access.client.clone(), &name, &outside);
             let part = Part { node_name: name.clone(), proxy_name: effective.service_proxy_name.clone() };
             let watches = kubernetes::follow(&access.client, &part, &outside);
             let (reliance, requests) = (Reliance::Required, Some(requests));
             let in_sync = "the kernel is as the API says";
-            Life { netlink, loaded, name, reliance, outside, events, requests, in_sync }
+            Life { netlink, loaded, name, reliance, outside, events, requests, supervisor, in_sync }
                 .live(watches, stop)
                 .await
         }

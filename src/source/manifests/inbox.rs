@@ -6,6 +6,8 @@ use std::ffi::OsString;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::oneshot;
+
 /// More names than this at once are cheaper found by looking at the whole directory.
 const NAMES: usize = 4096;
 
@@ -18,13 +20,19 @@ pub(super) struct Pending {
     pub(super) touched: BTreeSet<OsString>,
     /// something happened that no single name tells
     pub(super) look: bool,
+    /// who wants all of it read again, and waits for that
+    pub(super) again: Vec<oneshot::Sender<()>>,
     /// nobody listens any more
     pub(super) stop: bool,
 }
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.written.is_empty() && self.touched.is_empty() && !self.look && !self.stop
+        self.written.is_empty()
+            && self.touched.is_empty()
+            && !self.look
+            && self.again.is_empty()
+            && !self.stop
     }
 }
 
@@ -41,7 +49,8 @@ impl Inbox {
         let mut pending = self.lock();
         add(&mut pending);
         if pending.written.len() + pending.touched.len() > NAMES {
-            *pending = Pending { look: true, stop: pending.stop, ..Pending::default() };
+            let again = std::mem::take(&mut pending.again);
+            *pending = Pending { look: true, again, stop: pending.stop, ..Pending::default() };
         }
         self.news.notify_one();
     }
