@@ -66,11 +66,8 @@ impl<I: Kernel> Follower<I> {
 impl<I: Kernel> Companion for Follower<I> {
     fn taken(&mut self, family: Family, now: Instant) -> Vec<u32> {
         let Some(director) = &mut self.director else { return Vec::new() };
-        match director.taken(family, now) {
-            Ok(marks) => marks,
-            // It will fail again in a moment, and be told then.
-            Err(_) => Vec::new(),
-        }
+        // What fails now fails again in a moment, and is told then.
+        director.taken(family, now).unwrap_or_default()
     }
 
     fn raise(&mut self, family: Family, wanted: &Wanted, now: Instant) {
