@@ -556,3 +556,21 @@ fn without_privileges_the_kernel_is_out_of_reach_and_the_rest_works() {
     let (answer, _) = ends(&mut unprivileged("explain --to 10.96.0.10:80", Some(&manifests)), 0);
     assert!(answer.starts_with("verdict   dnat"), "{answer}");
 }
+
+#[test]
+fn check_says_what_is_wrong_and_exits_as_scripts_want() {
+    let (out, error) = ends(&mut program(&format!("check {EXAMPLES}")), 0);
+    assert!(out.ends_with("0 errors, 0 warnings, 9 objects in effect\n") && error.is_empty(), "{out}{error}");
+    ends(&mut program("check"), 2);
+    ends(&mut program("check /nowhere"), 1);
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}\n";
+    let files = directory(&[("a.yaml", service)]);
+    let path = files.path().display();
+    let (out, _) = ends(&mut program(&format!("check {path}")), 0);
+    assert!(out.starts_with(&format!("{path}/a.yaml:3:12: warning: Service default/web: ")), "{out}");
+    ends(&mut program(&format!("check --strict {path}")), 1);
+    fs::write(files.path().join("b.yaml"), service.replace("80", "80000").replace("web", "b")).unwrap();
+    let (out, _) = ends(&mut program(&format!("check --manifests {path} -o json")), 1);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&json["errors"], &json["warnings"]), (&json!(1), &json!(1)), "{out}");
+}

@@ -17,13 +17,14 @@ use crate::config::{Flags, Logging};
 /// directory.
 ///
 /// Without a command it is the daemon, in the foreground, until it is stopped; the rules stay when it stops.
-/// It needs CAP_NET_ADMIN; `render` and `explain` do not. It takes kube-proxy's flags, and its configuration
+/// It needs CAP_NET_ADMIN; `check`, `render` and `explain` do not. It takes kube-proxy's flags, and its configuration
 /// file; with --config all flags are ignored that could stand in the file.
 #[derive(Debug, Parser)]
 #[command(name = "kube-verdict", max_term_width = 100, args_conflicts_with_subcommands = false)]
 #[command(after_help = "\
 Examples:
   kube-verdict --manifests /etc/kube-verdict/manifests
+  kube-verdict check DIR
   kube-verdict render --manifests DIR | nft --check -f -
   kube-verdict explain --manifests DIR --from 203.0.113.9 --to 192.168.0.10:30080
 
@@ -101,6 +102,9 @@ pub(super) struct Sources {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Say what is wrong with a directory of manifests: what the daemon would log, and objects that miss each other.
+    /// Exits with 1 if there are errors
+    Check(Checks),
     /// Print what would be programmed, as text that `nft -f` loads; what IPVS mode has besides stands in comments
     Render(Extent),
     /// Print what happens to a packet, and why
@@ -109,6 +113,20 @@ pub(super) enum Command {
     /// connections to services end. Virtual servers of IPVS are known by their marks: name those of the daemon
     /// (--ipvs-mark) if they were others than these
     Cleanup(Leavings),
+}
+
+/// What `check` looks at.
+#[derive(Debug, Default, Args)]
+pub(super) struct Checks {
+    /// The directory [default: that of --manifests]
+    #[arg(value_name = "DIR", required_unless_present = "manifests")]
+    pub(super) directory: Option<PathBuf>,
+    /// Exit with 1 for warnings, too
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// How to print what was found
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
 }
 
 /// How much `render` prints.
@@ -163,8 +181,9 @@ pub(super) struct Question {
 }
 
 /// For people or for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
+    #[default]
     Text,
     Json,
 }

@@ -16,7 +16,14 @@ use crate::source::{Batch, Problem, kubernetes};
 
 /// Loads the configuration and says what is to be said about it.
 pub(super) fn configuration(sources: &Sources) -> Result<Effective, Failure> {
-    let loaded = config::load(&sources.flags())?;
+    configuration_of(sources, sources.manifests().is_some())
+}
+
+/// The same, where it is known without `--manifests` whether objects come from a directory.
+pub(super) fn configuration_of(sources: &Sources, is_standalone: bool) -> Result<Effective, Failure> {
+    let mut flags = sources.flags();
+    flags.standalone = is_standalone;
+    let loaded = config::load(&flags)?;
     config::log(&loaded.messages);
     Ok(loaded.effective)
 }

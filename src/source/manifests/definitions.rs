@@ -15,6 +15,7 @@ use super::claims::{Claims, FileName};
 use super::decode::{self, Contents};
 use super::fingerprint::Fingerprint;
 use super::known::KnownFiles;
+use super::places::Places;
 use super::read::{self, Attempt};
 use crate::document::Position;
 use crate::source::{Batch, Problem, Severity};
@@ -196,6 +197,16 @@ impl Definitions {
         change.problems.extend(contents.problems.into_iter().map(|problem| with_consequence(problem, &kept)));
         change.read.insert(Arc::clone(name), objects);
         self.files.get_or_insert(name).keys = now.into_iter().collect();
+    }
+
+    /// Where the objects stand that files define newly.
+    pub(super) fn places(&self, change: &Change) -> Places {
+        let mut places = Places::new();
+        for (key, files) in &change.claimed {
+            let first = files.iter().min_by_key(|(file, _)| *file);
+            places.extend(first.map(|(file, at)| (ObjectKey::clone(key), (self.path.join(&**file), *at))));
+        }
+        places
     }
 
     /// What changed, by everything that was taken in.

@@ -13,6 +13,7 @@ use std::time::Instant;
 use super::claims::FileName;
 use super::definitions::{Change, Definitions};
 use super::listing::{Entry, Identity, Listing};
+use super::places::Places;
 use super::read::{Stamp, is_manifest_name};
 use crate::source::{Batch, Problem, Severity};
 
@@ -45,6 +46,8 @@ pub struct Directory {
     /// the kinds that are passed over, as the log was told
     other_kinds: BTreeSet<String>,
     is_loaded: bool,
+    /// where objects stand, while somebody wants to know
+    surveyed: Option<Places>,
     /// the directory cannot be read, as the log was told
     is_lost: bool,
 }
@@ -74,6 +77,7 @@ impl Directory {
                 ignored: BTreeSet::new(),
                 other_kinds: BTreeSet::new(),
                 is_loaded: false,
+                surveyed: None,
                 is_lost: false,
             }),
             Err(source) => Err(OpenError { path, source }),
@@ -89,6 +93,13 @@ impl Directory {
     pub fn load(&mut self) -> Batch {
         self.is_loaded = true;
         self.look(Trust::Everything, Instant::now())
+    }
+
+    /// Reads everything, for whoever wants to know where it stands, too.
+    pub fn survey(&mut self) -> (Batch, Places) {
+        self.surveyed = Some(Places::new());
+        let batch = self.load();
+        (batch, self.surveyed.take().unwrap_or_default())
     }
 
     /// What a follower begins with: everything, or what changed since it was loaded.
@@ -166,6 +177,9 @@ impl Directory {
 
     fn finish(&mut self, mut change: Change) -> Batch {
         let mention = self.mention_kinds(std::mem::take(&mut change.other_kinds));
+        if let Some(places) = &mut self.surveyed {
+            places.extend(self.definitions.places(&change));
+        }
         let mut batch = self.definitions.settle(change);
         batch.problems.extend(mention);
         batch
