@@ -16,6 +16,7 @@ pub mod host;
 pub mod memory;
 pub mod node;
 pub mod predecessor;
+pub mod probe;
 pub mod reconcile;
 pub mod rtnetlink;
 pub mod serve;

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use kube_verdict_ipvs::Ipvs;
 use kube_verdict_nftables::{Netlink, Nftables};
 use kube_verdict_table::ServiceTable;
+use prometheus::core::Collector;
 use tokio::runtime::Handle;
 
 use super::alarm::Bell;
 use super::attendants::attend;
 use super::{Failure, first, ipvs};
-use crate::client::Requests;
 use crate::config::{self, Loaded};
 use crate::events::{self, Events};
 use crate::feed::Feed;
@@ -30,8 +30,8 @@ pub(super) struct Life {
     pub(super) reliance: Reliance,
     pub(super) outside: Handle,
     pub(super) events: Events,
-    /// what the client counts, if there is one
-    pub(super) requests: Option<Requests>,
+    /// what the way to the objects counts
+    pub(super) collectors: Vec<Box<dyn Collector>>,
     /// what is logged after the first sync
     pub(super) in_sync: &'static str,
 }
@@ -39,12 +39,12 @@ pub(super) struct Life {
 impl Life {
     /// Lives it.
     pub(super) async fn live<S: Source>(
-        self,
+        mut self,
         source: S,
         stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), Failure> {
         self.set_up_the_host()?;
-        let (witness, mut serving) = attend(&self)?;
+        let (witness, mut serving) = attend(&mut self)?;
         let Life { mut netlink, loaded, name, reliance, events, in_sync, .. } = self;
         let Loaded { effective, source: file, .. } = loaded;
         // What ends a life before its news do: an order, or a reason to start anew.

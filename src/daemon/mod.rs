@@ -27,6 +27,7 @@ use crate::client::{self, Requests};
 use crate::config::Loaded;
 use crate::events::Events;
 use crate::node::{self, Reliance};
+use crate::probe::{ProbeMetrics, Probed, Unprobed};
 use crate::source::kubernetes::{self, Part};
 use crate::source::manifests::{Directory, follow};
 use life::Life;
@@ -58,11 +59,14 @@ async fn serve(
         Some(directory) => {
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from {}", directory.path().display());
-            let (_follower, batches) = follow(directory)?;
-            let (reliance, events, requests) = (Reliance::Optional, Events::none(), None);
+            let (follower, batches) = follow(directory)?;
+            let metrics = ProbeMetrics::new()?;
+            let collectors = Vec::from(metrics.collectors());
+            let probed = Probed::new(batches, outside.clone(), metrics, move || follower.recall());
+            let (reliance, events) = (Reliance::Optional, Events::none());
             let in_sync = "the kernel is as the manifests say";
-            Life { netlink, loaded, name, reliance, outside, events, requests, in_sync }
-                .live(batches, stop)
+            Life { netlink, loaded, name, reliance, outside, events, collectors, in_sync }
+                .live(probed, stop)
                 .await
         }
         None => {
@@ -75,10 +79,10 @@ async fn serve(
             tracing::info!("serving node {name:?} from the API server {}", access.url);
             let events = Events::to(access.client.clone(), &name, &outside);
             let part = Part { node_name: name.clone(), proxy_name: effective.service_proxy_name.clone() };
-            let watches = kubernetes::follow(&access.client, &part, &outside);
-            let (reliance, requests) = (Reliance::Required, Some(requests));
+            let watches = Unprobed::new(kubernetes::follow(&access.client, &part, &outside));
+            let (reliance, collectors) = (Reliance::Required, vec![requests.collector()]);
             let in_sync = "the kernel is as the API says";
-            Life { netlink, loaded, name, reliance, outside, events, requests, in_sync }
+            Life { netlink, loaded, name, reliance, outside, events, collectors, in_sync }
                 .live(watches, stop)
                 .await
         }

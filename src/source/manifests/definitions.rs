@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube_verdict_table::objects::{Object, ObjectEvent, ObjectKey};
+use kube_verdict_table::objects::{Kind, Object, ObjectEvent, ObjectKey};
 
-use super::claims::{Claims, FileName};
+use super::claims::{Claim, Claims, FileName};
 use super::decode::{self, Contents};
 use super::fingerprint::Fingerprint;
 use super::known::KnownFiles;
@@ -66,6 +66,11 @@ impl Definitions {
             }
             names = self.unread_winners(change);
         }
+    }
+
+    /// Makes all objects of a kind news again, and says which files have them.
+    pub(super) fn recall(&mut self, kind: Kind) -> BTreeSet<FileName> {
+        self.claims.of_kind(kind).filter_map(Claim::unsay).collect()
     }
 
     /// Lets go of the files that have been gone for long enough.

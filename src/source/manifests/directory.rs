@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use kube_verdict_table::objects::Kind;
+
 use super::claims::FileName;
 use super::definitions::{Change, Definitions};
 use super::listing::{Entry, Identity, Listing};
@@ -111,6 +113,12 @@ impl Directory {
     pub(super) fn reread(&mut self, names: BTreeSet<OsString>, now: Instant) -> Batch {
         let manifests = names.into_iter().filter(|name| is_manifest_name(name));
         self.read(manifests.map(Arc::from).collect(), now)
+    }
+
+    /// Tells all objects of a kind once more, as their files have them by now.
+    pub(super) fn recall(&mut self, kind: Kind, now: Instant) -> Batch {
+        let names = self.definitions.recall(kind);
+        self.read(names, now)
     }
 
     /// Of names that appeared, those whose files are complete: a link, or another name of an existing file.

@@ -18,13 +18,15 @@ pub(super) struct Pending {
     pub(super) touched: BTreeSet<OsString>,
     /// something happened that no single name tells
     pub(super) look: bool,
+    /// somebody wants to hear of all slices once more
+    pub(super) recall: bool,
     /// nobody listens any more
     pub(super) stop: bool,
 }
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.written.is_empty() && self.touched.is_empty() && !self.look && !self.stop
+        self.written.is_empty() && self.touched.is_empty() && !self.look && !self.recall && !self.stop
     }
 }
 
@@ -41,7 +43,8 @@ impl Inbox {
         let mut pending = self.lock();
         add(&mut pending);
         if pending.written.len() + pending.touched.len() > NAMES {
-            *pending = Pending { look: true, stop: pending.stop, ..Pending::default() };
+            let Pending { stop, recall, .. } = *pending;
+            *pending = Pending { look: true, stop, recall, ..Pending::default() };
         }
         self.news.notify_one();
     }

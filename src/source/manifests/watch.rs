@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kube_verdict_table::objects::Kind;
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
@@ -32,6 +33,13 @@ const BATCHES: usize = 4;
 #[derive(Debug)]
 pub struct Follower {
     inbox: Arc<Inbox>,
+}
+
+impl Follower {
+    /// All EndpointSlices are told once more, for whoever did not keep them.
+    pub fn recall(&self) {
+        self.inbox.add(|pending| pending.recall = true);
+    }
 }
 
 impl Drop for Follower {
@@ -100,10 +108,13 @@ impl Reader {
     }
 
     fn react(&mut self, pending: Pending, is_look: bool) -> Vec<Batch> {
-        let Pending { mut written, touched, look, .. } = pending;
+        let Pending { mut written, touched, look, recall, .. } = pending;
         written.extend(self.directory.complete(touched));
         let now = Instant::now();
         let mut batches = Vec::new();
+        if recall {
+            batches.push(self.directory.recall(Kind::EndpointSlice, now));
+        }
         if !written.is_empty() {
             batches.push(self.directory.reread(written, now));
         }

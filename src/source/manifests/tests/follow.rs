@@ -10,7 +10,7 @@ use super::*;
 
 struct Live {
     root: tempfile::TempDir,
-    _follower: Follower,
+    follower: Follower,
     batches: Receiver<Batch>,
 }
 
@@ -21,7 +21,7 @@ impl Live {
             std::fs::write(root.path().join(name), contents).unwrap();
         }
         let (follower, batches) = follow(Directory::open(root.path()).unwrap()).unwrap();
-        let mut live = Live { root, _follower: follower, batches };
+        let mut live = Live { root, follower, batches };
         let first = live.next();
         (live, first)
     }
@@ -74,8 +74,8 @@ fn a_loaded_directory_is_caught_up_with() {
     let mut directory = Directory::open(root.path()).unwrap();
     assert_eq!(directory.load().events.len(), 1);
     std::fs::write(root.path().join("b.yaml"), service("b", "10.0.0.1")).unwrap();
-    let (_follower, batches) = follow(directory).unwrap();
-    let mut live = Live { root, _follower, batches };
+    let (follower, batches) = follow(directory).unwrap();
+    let mut live = Live { root, follower, batches };
     assert_eq!(live.until("+Service default/b"), ["+Service default/b"]);
 }
 
@@ -99,8 +99,8 @@ fn a_relative_path_is_followed_as_well() {
     let root = tempfile::tempdir().unwrap();
     let up: PathBuf = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
     let relative = up.join(root.path().strip_prefix("/").unwrap());
-    let (_follower, batches) = follow(Directory::open(&relative).unwrap()).unwrap();
-    let mut live = Live { root, _follower, batches };
+    let (follower, batches) = follow(Directory::open(&relative).unwrap()).unwrap();
+    let mut live = Live { root, follower, batches };
     assert!(live.next().is_empty());
     replace(&live.path("a.yaml"), &service("a", "10.0.0.1"));
     assert_eq!(events(&live.next()), ["+Service default/a"]);
@@ -177,4 +177,17 @@ fn ends_when_nobody_listens() {
         assert!(Instant::now() < deadline, "the thread lives on");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+#[test]
+fn slices_are_told_again_to_whoever_asks_and_go_when_they_go() {
+    let slice =
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a-1}\naddressType: IPv4\n";
+    let (mut live, _) = Live::with(&[("a.yaml", &service("a", "10.0.0.1")), ("b.yaml", slice)]);
+    live.follower.recall();
+    assert_eq!(events(&live.next()), ["+EndpointSlice default/a-1"]);
+    live.follower.recall();
+    assert_eq!(events(&live.next()), ["+EndpointSlice default/a-1"]);
+    std::fs::remove_file(live.path("b.yaml")).unwrap();
+    assert_eq!(live.until("-EndpointSlice default/a-1"), ["-EndpointSlice default/a-1"]);
 }
