@@ -3,6 +3,7 @@
 //! The table of services is the crate `kube-verdict-table`, the kernel's side a backend's crate. This library
 //! exists so that tests reach inside; the program is `main.rs`.
 
+pub mod apply;
 pub mod check;
 pub mod cli;
 pub mod client;

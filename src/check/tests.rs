@@ -133,6 +133,17 @@ fn what_the_daemon_would_log_is_there() {
 }
 
 #[test]
+fn a_health_check_that_cannot_be_is_named() {
+    let annotated =
+        SERVICE.replace("name: web\n", "name: web\n  annotations:\n    kube-verdict.io/health-check: htp\n");
+    says(
+        &[("a.yaml", &annotated), ("b.yaml", SLICE)],
+        "a.yaml:6:5: warning: Service default/web: metadata.annotations[kube-verdict.io/health-check]: \"htp\" is no",
+        "there is no health check",
+    );
+}
+
+#[test]
 fn places_are_found_in_lists_and_in_several_documents() {
     let list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: x}\n  \
                 spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}\n";

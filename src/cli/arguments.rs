@@ -102,6 +102,9 @@ pub(super) struct Sources {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Programme the kernel once, without a daemon (mode nftables), and show before what will change. Exits with 3 if
+    /// there are changes that were not made
+    Apply(Applying),
     /// Say what is wrong with a directory of manifests: what the daemon would log, and objects that miss each other.
     /// Exits with 1 if there are errors
     Check(Checks),
@@ -113,6 +116,20 @@ pub(super) enum Command {
     /// connections to services end. Virtual servers of IPVS are known by their marks: name those of the daemon
     /// (--ipvs-mark) if they were others than these
     Cleanup(Leavings),
+}
+
+/// How `apply` goes about it.
+#[derive(Debug, Default, Args)]
+pub(super) struct Applying {
+    /// Only show what would change
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do not ask
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) yes: bool,
+    /// How to print the changes
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
 }
 
 /// What `check` looks at.

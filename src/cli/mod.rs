@@ -1,8 +1,10 @@
 //! The command line: one file a command. Everything that a command prints for its user goes to standard
 //! output, everything else is log and goes to standard error.
 //!
-//! Exit codes: 0 when the command did what it says, 1 when it could not, 2 when it was not understood.
+//! Exit codes: 0 when the command did what it says, 1 when it could not, 2 when it was not understood. `apply` has one
+//! more.
 
+mod apply;
 mod arguments;
 mod check;
 mod cleanup;
@@ -59,6 +61,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     logging::for_command(&sources.logging());
     match command {
+        Command::Apply(asked) => return apply::run(sources, asked),
         Command::Check(asked) => return check::run(sources, asked),
         Command::Render(extent) => render::run(sources, extent.only)?,
         Command::Explain(question) => explain::run(sources, question)?,
