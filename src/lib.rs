@@ -3,6 +3,8 @@
 //! The table of services is the crate `kube-verdict-table`, the kernel's side a backend's crate. This library
 //! exists so that tests reach inside; the program is `main.rs`.
 
+pub mod apply;
+pub mod check;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -15,6 +17,7 @@ pub mod host;
 pub mod memory;
 pub mod node;
 pub mod predecessor;
+pub mod probe;
 pub mod reconcile;
 pub mod rtnetlink;
 pub mod serve;

@@ -156,7 +156,17 @@ impl Drop for Daemon {
 #[test]
 fn help_tells_what_there_is() {
     let (help, error) = ends(&mut program("--help"), 0);
-    for word in ["render", "explain", "cleanup", "--manifests", "--config", "CAP_NET_ADMIN", "Exit codes"] {
+    for word in [
+        "apply",
+        "check",
+        "render",
+        "explain",
+        "cleanup",
+        "--manifests",
+        "--config",
+        "CAP_NET_ADMIN",
+        "Exit codes",
+    ] {
         assert!(help.contains(word), "{word} in {help}");
     }
     assert_eq!(error, "");
@@ -555,4 +565,71 @@ fn without_privileges_the_kernel_is_out_of_reach_and_the_rest_works() {
     assert!(ruleset.contains("10.96.0.10 . tcp . 80"));
     let (answer, _) = ends(&mut unprivileged("explain --to 10.96.0.10:80", Some(&manifests)), 0);
     assert!(answer.starts_with("verdict   dnat"), "{answer}");
+}
+
+#[test]
+fn check_says_what_is_wrong_and_exits_as_scripts_want() {
+    let (out, error) = ends(&mut program(&format!("check {EXAMPLES}")), 0);
+    assert!(out.ends_with("0 errors, 0 warnings, 9 objects in effect\n") && error.is_empty(), "{out}{error}");
+    ends(&mut program("check"), 2);
+    ends(&mut program("check /nowhere"), 1);
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}\n";
+    let files = directory(&[("a.yaml", service)]);
+    let path = files.path().display();
+    let (out, _) = ends(&mut program(&format!("check {path}")), 0);
+    assert!(out.starts_with(&format!("{path}/a.yaml:3:12: warning: Service default/web: ")), "{out}");
+    ends(&mut program(&format!("check --strict {path}")), 1);
+    fs::write(files.path().join("b.yaml"), service.replace("80", "80000").replace("web", "b")).unwrap();
+    let (out, _) = ends(&mut program(&format!("check --manifests {path} -o json")), 1);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&json["errors"], &json["warnings"]), (&json!(1), &json!(1)), "{out}");
+}
+
+#[test]
+fn apply_shows_what_changes_and_changes_it_once() {
+    on_this_machine(|| {
+        let (out, _) = ends(&mut examples("apply --dry-run"), 3);
+        assert!(out.contains("+ 10.96.0.10:80/TCP of default/web:http\n+   192.0.2.11:8080\n"), "{out}");
+        assert!(out.ends_with("nothing was written\n") && !out.contains('\x1b'), "{out}");
+        assert!(!nft("list tables").contains("kube-verdict"));
+        let (_, error) = ends(examples("apply").stdin(Stdio::null()), 1);
+        assert!(error.contains("write --yes"), "{error}");
+        let (out, _) = ends(&mut examples("apply --yes"), 0);
+        assert!(out.contains("\ndone: "), "{out}");
+        let (out, _) = ends(&mut examples("apply --dry-run"), 0);
+        assert!(out.starts_with("frontends: 0 added, 0 removed, 0 changed\n"), "{out}");
+        let (out, _) = ends(&mut examples("apply --yes"), 0);
+        assert!(out.ends_with("done: 0 operations written\n"), "{out}");
+
+        let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n\
+                       spec: {clusterIP: 10.96.0.10, ports: [{name: http, port: 80}]}\n";
+        let files = directory(&[("a.yaml", service)]);
+        let path = files.path().display();
+        let (out, _) = ends(&mut program(&format!("apply --yes -o json --manifests {path}")), 0);
+        let json: Value = serde_json::from_str(&out).unwrap();
+        let changes = json["frontends"].as_array().unwrap();
+        let of = |frontend: &str| changes.iter().find(|change| change["frontend"] == frontend).unwrap();
+        assert_eq!((&json["applied"], &json["daemon"]), (&json!(true), &json!(null)));
+        assert_eq!(of("10.96.0.10:80/TCP")["backendsRemoved"], json!(["192.0.2.11:8080", "192.0.2.12:8080"]));
+        assert!(changes.iter().any(|change| change["change"] == "removed"), "{out}");
+        // What cannot be read may be what the kernel has.
+        fs::write(files.path().join("b.yaml"), "a: [").unwrap();
+        fs::remove_file(files.path().join("a.yaml")).unwrap();
+        let (out, error) = ends(&mut program(&format!("apply --yes --manifests {path}")), 0);
+        assert!(
+            out.starts_with("frontends: 0 added, 0 removed") && error.contains("stays as it is"),
+            "{out}{error}"
+        );
+        assert!(nft("list table ip kube-verdict").contains("10.96.0.10"));
+
+        let mut daemon = Daemon::start(&mut examples(""));
+        daemon.says("the kernel is as the manifests say");
+        let (out, error) = ends(&mut examples("apply --dry-run -o json"), 0);
+        let named = format!("kube-verdict (pid {})", daemon.child.id());
+        assert!(error.contains(&format!("{named} serves this network namespace")), "{error}");
+        assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["daemon"], json!(named));
+        assert_eq!(daemon.ends_by(Signal::SIGTERM), Some(0));
+        let (_, error) = ends(&mut examples("apply --dry-run"), 0);
+        assert!(!error.contains("serves this network namespace"), "{error}");
+    });
 }

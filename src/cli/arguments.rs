@@ -17,13 +17,14 @@ use crate::config::{Flags, Logging};
 /// directory.
 ///
 /// Without a command it is the daemon, in the foreground, until it is stopped; the rules stay when it stops.
-/// It needs CAP_NET_ADMIN; `render` and `explain` do not. It takes kube-proxy's flags, and its configuration
+/// It needs CAP_NET_ADMIN; `check`, `render` and `explain` do not. It takes kube-proxy's flags, and its configuration
 /// file; with --config all flags are ignored that could stand in the file.
 #[derive(Debug, Parser)]
 #[command(name = "kube-verdict", max_term_width = 100, args_conflicts_with_subcommands = false)]
 #[command(after_help = "\
 Examples:
   kube-verdict --manifests /etc/kube-verdict/manifests
+  kube-verdict check DIR
   kube-verdict render --manifests DIR | nft --check -f -
   kube-verdict explain --manifests DIR --from 203.0.113.9 --to 192.168.0.10:30080
 
@@ -102,6 +103,12 @@ pub(super) struct Sources {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Programme the kernel once, without a daemon (mode nftables), and show before what will change. Exits with 3 if
+    /// there are changes that were not made
+    Apply(Applying),
+    /// Say what is wrong with a directory of manifests: what the daemon would log, and objects that miss each other.
+    /// Exits with 1 if there are errors
+    Check(Checks),
     /// Print what would be programmed, as text that `nft -f` loads; what IPVS mode has besides stands in comments
     Render(Extent),
     /// Print what happens to a packet, and why
@@ -116,6 +123,34 @@ pub(super) enum Command {
         /// Where to; it has to exist
         directory: PathBuf,
     },
+}
+
+/// How `apply` goes about it.
+#[derive(Debug, Default, Args)]
+pub(super) struct Applying {
+    /// Only show what would change
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do not ask
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) yes: bool,
+    /// How to print the changes
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+/// What `check` looks at.
+#[derive(Debug, Default, Args)]
+pub(super) struct Checks {
+    /// The directory [default: that of --manifests]
+    #[arg(value_name = "DIR", required_unless_present = "manifests")]
+    pub(super) directory: Option<PathBuf>,
+    /// Exit with 1 for warnings, too
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// How to print what was found
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
 }
 
 /// How much `render` prints.
@@ -170,8 +205,9 @@ pub(super) struct Question {
 }
 
 /// For people or for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
+    #[default]
     Text,
     Json,
 }

@@ -1,9 +1,12 @@
 //! The command line: one file a command. Everything that a command prints for its user goes to standard
 //! output, everything else is log and goes to standard error.
 //!
-//! Exit codes: 0 when the command did what it says, 1 when it could not, 2 when it was not understood.
+//! Exit codes: 0 when the command did what it says, 1 when it could not, 2 when it was not understood. `apply` has one
+//! more.
 
+mod apply;
 mod arguments;
+mod check;
 mod cleanup;
 mod daemon;
 mod explain;
@@ -32,7 +35,7 @@ pub fn main() -> ExitCode {
     crate::memory::configure();
     let arguments = Arguments::of(std::env::args_os());
     match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             tracing::error!("{failure}");
             ExitCode::FAILURE
@@ -49,19 +52,24 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let sources = &arguments.sources;
     if let Some(text) = version::asked_for(arguments) {
-        return print(&text);
+        return print(&text).map(|()| ExitCode::SUCCESS);
     }
-    let Some(command) = &arguments.command else { return run_as_flags_say(sources) };
+    let Some(command) = &arguments.command else {
+        return run_as_flags_say(sources).map(|()| ExitCode::SUCCESS);
+    };
     logging::for_command(&sources.logging());
     match command {
-        Command::Render(extent) => render::run(sources, extent.only),
-        Command::Explain(question) => explain::run(sources, question),
-        Command::Cleanup(leavings) => cleanup::run(leavings.only, sources.ipvs_marks()),
-        Command::Generate { directory } => generate::run(directory),
+        Command::Apply(asked) => return apply::run(sources, asked),
+        Command::Check(asked) => return check::run(sources, asked),
+        Command::Render(extent) => render::run(sources, extent.only)?,
+        Command::Explain(question) => explain::run(sources, question)?,
+        Command::Cleanup(leavings) => cleanup::run(leavings.only, sources.ipvs_marks())?,
+        Command::Generate { directory } => generate::run(directory)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Without a command: what kube-proxy does, in its order (reference §10.1).

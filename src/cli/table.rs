@@ -16,17 +16,29 @@ use crate::source::{Batch, Problem, kubernetes};
 
 /// Loads the configuration and says what is to be said about it.
 pub(super) fn configuration(sources: &Sources) -> Result<Effective, Failure> {
-    let loaded = config::load(&sources.flags())?;
+    configuration_of(sources, sources.manifests().is_some())
+}
+
+/// The same, where it is known without `--manifests` whether objects come from a directory.
+pub(super) fn configuration_of(sources: &Sources, is_standalone: bool) -> Result<Effective, Failure> {
+    let mut flags = sources.flags();
+    flags.standalone = is_standalone;
+    let loaded = config::load(&flags)?;
     config::log(&loaded.messages);
     Ok(loaded.effective)
 }
 
 /// The table, built from everything that is there.
 pub(super) fn build(sources: &Sources, effective: Effective) -> Result<ServiceTable, Failure> {
+    build_all(sources, effective).map(|(table, _)| table)
+}
+
+/// The same, and whether it has gaps, because not everything could be read.
+pub(super) fn build_all(sources: &Sources, effective: Effective) -> Result<(ServiceTable, bool), Failure> {
     let node_name = name::name(effective.hostname_override.as_deref())?;
-    let events = match sources.manifests() {
+    let (events, has_gaps) = match sources.manifests() {
         Some(directory) => from_directory(directory)?,
-        None => from_cluster(&effective, &node_name)?,
+        None => (from_cluster(&effective, &node_name)?, false),
     };
     // Whoever only looks takes the Node as it is.
     let mut this = ThisNode::new(node_name, effective, Interfaces::read()?, Reliance::Optional);
@@ -38,13 +50,13 @@ pub(super) fn build(sources: &Sources, effective: Effective) -> Result<ServiceTa
     for notice in table.update(events).notices {
         tracing::warn!("{notice}");
     }
-    Ok(table)
+    Ok((table, has_gaps))
 }
 
-fn from_directory(directory: &Path) -> Result<Vec<ObjectEvent>, Failure> {
-    let Batch { events, problems, .. } = Directory::open(directory)?.load();
+fn from_directory(directory: &Path) -> Result<(Vec<ObjectEvent>, bool), Failure> {
+    let Batch { events, problems, has_gaps } = Directory::open(directory)?.load();
     problems.iter().for_each(Problem::log);
-    Ok(events)
+    Ok((events, has_gaps))
 }
 
 fn from_cluster(effective: &Effective, node_name: &str) -> Result<Vec<ObjectEvent>, Failure> {

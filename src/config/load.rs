@@ -13,7 +13,7 @@ use super::mode::Mode;
 use super::validate::validate;
 use super::write::Configuration;
 use super::{detect, later};
-use crate::document::{self, Document, Documents, Duplicate, Node, Position, SyntaxError, limits};
+use crate::document::{self, Document, Documents, Duplicate, Node, Position, SyntaxError, Unknown, limits};
 
 /// Settings, and what to tell the operator about them.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,11 +126,9 @@ fn from_file(path: &Path, contents: &[u8], flags: &Flags) -> Result<Loaded, Conf
     let mut messages = Vec::new();
     let place = |at: Position| format!("{}:{at}", path.display());
     let unknown = decoded.unknown.into_iter();
-    messages.extend(
-        unknown.map(|(field, at)| {
-            Message::Warning(format!("{}: unknown field {field:?} is ignored", place(at)))
-        }),
-    );
+    messages.extend(unknown.map(|Unknown { field, at, .. }| {
+        Message::Warning(format!("{}: unknown field {field:?} is ignored", place(at)))
+    }));
     messages.extend(duplicates.into_iter().map(|Duplicate { key, at }| {
         Message::Warning(format!("{}: field {key:?} stands twice; the last one counts", place(at)))
     }));

@@ -14,13 +14,13 @@ use crate::reconcile::Witness;
 use crate::serve::{self, Complaint, Pages, Serving};
 
 /// Starts them all.
-pub(super) fn attend(life: &Life) -> Result<(impl Witness + use<>, Serving), Failure> {
+pub(super) fn attend(life: &mut Life) -> Result<(impl Witness + use<>, Serving), Failure> {
     let effective = &life.loaded.effective;
     let is_cluster = life.reliance == Reliance::Required;
     let (monitor, readings) = serve::monitor(effective, &life.name, is_cluster)?;
     let observed = conntrack::Observed::new(readings.metrics().registry())?;
-    if let Some(requests) = &life.requests {
-        readings.metrics().registry().register(requests.collector())?;
+    for collector in life.collectors.drain(..) {
+        readings.metrics().registry().register(collector)?;
     }
     let cleaner = Cleaner::start(conntrack::Netlink::default(), move |round| observed.observe(round))?;
     // Beside manifests, and with Services of our own name, kube-proxy may run on purpose; else we are the proxy.

@@ -8,6 +8,7 @@ use kube_verdict_ipvs::Ipvs;
 use kube_verdict_nftables::layout::Balancer;
 use kube_verdict_nftables::{Netlink, Nftables, Options};
 use kube_verdict_table::ServiceTable;
+use prometheus::core::Collector;
 use tokio::runtime::Handle;
 
 use super::alarm::Bell;
@@ -15,7 +16,6 @@ use super::attendants::attend;
 use super::ipvs::{self, Left};
 use super::supervisor::{Supervisor, Watchdog};
 use super::{Failure, first};
-use crate::client::Requests;
 use crate::config::{self, Loaded};
 use crate::events::{self, Events};
 use crate::feed::Feed;
@@ -33,8 +33,8 @@ pub(super) struct Life {
     pub(super) reliance: Reliance,
     pub(super) outside: Handle,
     pub(super) events: Events,
-    /// what the client counts, if there is one
-    pub(super) requests: Option<Requests>,
+    /// what the way to the objects counts
+    pub(super) collectors: Vec<Box<dyn Collector>>,
     /// who started the process
     pub(super) supervisor: Supervisor,
     /// what is logged after the first sync
@@ -44,12 +44,12 @@ pub(super) struct Life {
 impl Life {
     /// Lives it.
     pub(super) async fn live<S: Source>(
-        self,
+        mut self,
         source: S,
         stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), Failure> {
         self.set_up_the_host()?;
-        let (witness, mut serving) = attend(&self)?;
+        let (witness, mut serving) = attend(&mut self)?;
         let Life { mut netlink, loaded, name, reliance, events, supervisor, in_sync, .. } = self;
         let Loaded { effective, source: file, .. } = loaded;
         // What ends a life before its news do: an order, or a reason to start anew.

@@ -21,6 +21,7 @@ mod stop;
 mod supervisor;
 
 use std::error::Error;
+use std::sync::Arc;
 
 use kube_verdict_nftables::Netlink;
 use tokio::runtime::Handle;
@@ -29,6 +30,7 @@ use crate::client::{self, Requests};
 use crate::config::Loaded;
 use crate::events::Events;
 use crate::node::{self, Reliance};
+use crate::probe::{ProbeMetrics, Probed, Unprobed};
 use crate::source::kubernetes::{self, Part};
 use crate::source::manifests::{Directory, follow};
 use life::Life;
@@ -67,11 +69,15 @@ async fn serve(
             tracing::info!("serving node {name:?} from {}", directory.path().display());
             supervisor.waiting("reading the manifests");
             let (follower, batches) = follow(directory)?;
-            reload::on_hangup(follower, supervisor.clone())?;
-            let (reliance, events, requests) = (Reliance::Optional, Events::none(), None);
+            let follower = Arc::new(follower);
+            reload::on_hangup(Arc::clone(&follower), supervisor.clone())?;
+            let metrics = ProbeMetrics::new()?;
+            let collectors = Vec::from(metrics.collectors());
+            let probed = Probed::new(batches, outside.clone(), metrics, move || follower.recall());
+            let (reliance, events) = (Reliance::Optional, Events::none());
             let in_sync = "the kernel is as the manifests say";
-            Life { netlink, loaded, name, reliance, outside, events, requests, supervisor, in_sync }
-                .live(batches, stop)
+            Life { netlink, loaded, name, reliance, outside, events, collectors, supervisor, in_sync }
+                .live(probed, stop)
                 .await
         }
         None => {
@@ -85,10 +91,10 @@ async fn serve(
             supervisor.waiting("waiting for the API server");
             let events = Events::to(access.client.clone(), &name, &outside);
             let part = Part { node_name: name.clone(), proxy_name: effective.service_proxy_name.clone() };
-            let watches = kubernetes::follow(&access.client, &part, &outside);
-            let (reliance, requests) = (Reliance::Required, Some(requests));
+            let watches = Unprobed::new(kubernetes::follow(&access.client, &part, &outside));
+            let (reliance, collectors) = (Reliance::Required, vec![requests.collector()]);
             let in_sync = "the kernel is as the API says";
-            Life { netlink, loaded, name, reliance, outside, events, requests, supervisor, in_sync }
+            Life { netlink, loaded, name, reliance, outside, events, collectors, supervisor, in_sync }
                 .live(watches, stop)
                 .await
         }

@@ -5,6 +5,7 @@
 //! nothing could be read again, SIGHUP is left what it is to kube-proxy: the end.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,7 +13,7 @@ use super::supervisor::Supervisor;
 use crate::source::manifests::Follower;
 
 /// Obeys from now on, as long as the runtime lives.
-pub(super) fn on_hangup(follower: Follower, supervisor: Supervisor) -> io::Result<()> {
+pub(super) fn on_hangup(follower: Arc<Follower>, supervisor: Supervisor) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {

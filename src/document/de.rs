@@ -101,8 +101,19 @@ fn expected_in_words(expected: &dyn Expected) -> String {
 pub struct Decoded<T> {
     /// the value
     pub value: T,
-    /// path and place of each unknown field, in the order of the text
-    pub unknown: Vec<(String, Position)>,
+    /// the unknown fields, in the order of the text
+    pub unknown: Vec<Unknown>,
+}
+
+/// A field that the type of its mapping does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// its path
+    pub field: String,
+    /// where its key stands
+    pub at: Position,
+    /// the fields that the type of its mapping does know
+    pub known: &'static [&'static str],
 }
 
 /// Decodes a node by way of `read`, usually `T::deserialize`. A field that the type passes over is listed
@@ -114,13 +125,13 @@ pub fn decode<'de, T>(
 ) -> Result<Decoded<T>, DecodeError> {
     let context = Context { expected, unknown: RefCell::default() };
     let path = Path::Root;
-    let value = read(NodeDeserializer { node, key_at: node.at, path: &path, context: &context })?;
+    let value = read(NodeDeserializer { node, key_at: node.at, path: &path, known: &[], context: &context })?;
     Ok(Decoded { value, unknown: context.unknown.into_inner() })
 }
 
 struct Context<'c> {
     expected: &'c dyn Fn(&Path<'_>) -> bool,
-    unknown: RefCell<Vec<(String, Position)>>,
+    unknown: RefCell<Vec<Unknown>>,
 }
 
 /// Deserializes one node.
@@ -130,6 +141,8 @@ pub struct NodeDeserializer<'de, 'c> {
     /// where its key stands, which is where a person looks for an unknown field
     key_at: Position,
     path: &'c Path<'c>,
+    /// the fields of the mapping that it stands in; of a struct that is being read, its own
+    known: &'static [&'static str],
     context: &'c Context<'c>,
 }
 
@@ -190,14 +203,25 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de, '_> {
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         if !(self.context.expected)(self.path) {
-            self.context.unknown.borrow_mut().push((self.path.to_string(), self.key_at));
+            let unknown = Unknown { field: self.path.to_string(), at: self.key_at, known: self.known };
+            self.context.unknown.borrow_mut().push(unknown);
         }
         visitor.visit_unit()
     }
 
+    fn deserialize_struct<V: Visitor<'de>>(
+        mut self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.known = fields;
+        self.deserialize_any(visitor)
+    }
+
     forward_to_deserialize_any! {
         i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map struct enum identifier
+        seq tuple tuple_struct map enum identifier
     }
 }
 
@@ -221,6 +245,7 @@ impl<'de> de::SeqAccess<'de> for Items<'de, '_> {
             node,
             key_at: node.at,
             path: &path,
+            known: &[],
             context: self.parent.context,
         })
         .map_err(|error| error.placed(&path, node.at))
@@ -252,9 +277,15 @@ impl<'de> de::MapAccess<'de> for Entries<'de, '_> {
             return Err(de::Error::custom("a value was asked for before its key"));
         };
         let path = Path::Key(self.parent.path, &entry.key);
-        let context = self.parent.context;
-        seed.deserialize(NodeDeserializer { node: &entry.value, key_at: entry.at, path: &path, context })
-            .map_err(|error| error.placed(&path, entry.value.at))
+        let NodeDeserializer { known, context, .. } = self.parent;
+        seed.deserialize(NodeDeserializer {
+            node: &entry.value,
+            key_at: entry.at,
+            path: &path,
+            known,
+            context,
+        })
+        .map_err(|error| error.placed(&path, entry.value.at))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -292,7 +323,11 @@ mod tests {
         let decoded = read("name: web\nports: [80, 443]\non: yes\nextra:\n  deep: 1\n").unwrap();
         let thing = Thing { name: "web".into(), ports: vec![80, 443], on: Some(true) };
         assert_eq!(decoded.value, thing);
-        assert_eq!(decoded.unknown, [("extra".to_owned(), Position { line: 4, column: 1 })]);
+        let at = Position { line: 4, column: 1 };
+        assert_eq!(
+            decoded.unknown,
+            [Unknown { field: "extra".to_owned(), at, known: &["name", "ports", "on"] }]
+        );
     }
 
     #[test]

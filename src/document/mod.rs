@@ -16,7 +16,7 @@ mod scalar;
 mod text;
 mod tree;
 
-pub use de::{DecodeError, Decoded, decode, decode_strictly};
+pub use de::{DecodeError, Decoded, Unknown, decode, decode_strictly};
 pub use parse::{Document, Documents, SyntaxError};
 pub use path::Path;
 pub use text::check as check_text;

@@ -95,15 +95,15 @@ impl<'a> Node<'a> {
         matches!(&self.value, Value::Scalar(scalar) if scalar.is_null())
     }
 
-    /// Where the field stands that a path such as `spec.ports[1].port` names; if it is not there, its nearest
-    /// ancestor that is.
+    /// Where the field stands that a path such as `spec.ports[1].port` or `metadata.labels[a.b/c]` names; if it is
+    /// not there, its nearest ancestor that is.
     pub fn locate(&self, path: &str) -> Position {
         let mut node = self;
         let mut at = self.at;
-        for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
-            let next = match (&node.value, step.strip_suffix(']')) {
-                (Value::List(items), Some(index)) => {
-                    index.parse().ok().and_then(|index: usize| items.get(index)).map(|item| (item.at, item))
+        for step in steps(path) {
+            let next = match &node.value {
+                Value::List(items) => {
+                    step.parse().ok().and_then(|index: usize| items.get(index)).map(|item| (item.at, item))
                 }
                 _ => node.entry(step).map(|entry| (entry.at, &entry.value)),
             };
@@ -123,9 +123,36 @@ impl<'a> Node<'a> {
     }
 }
 
+/// The keys and indices of a path; between brackets dots are part of a key.
+fn steps(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches('.');
+        let bracketed = rest.strip_prefix('[');
+        let text = bracketed.unwrap_or(rest);
+        let end = text.find(if bracketed.is_some() { &[']'][..] } else { &['.', '['][..] });
+        let (step, after) = text.split_at(end.unwrap_or(text.len()));
+        rest = after.strip_prefix(']').unwrap_or(after);
+        (!step.is_empty()).then_some(step)
+    })
+}
+
 fn total<'n, 'a: 'n>(children: impl Iterator<Item = &'n Node<'a>>) -> (usize, usize) {
     let (values, depth) = children
         .map(Node::measure)
         .fold((0, 0), |(values, depth): (usize, usize), (v, d)| (values + v, depth.max(d)));
     (values + 1, depth + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_have_keys_indices_and_keys_with_dots() {
+        let all = |path| steps(path).collect::<Vec<_>>();
+        assert_eq!(all("spec.ports[1].port"), ["spec", "ports", "1", "port"]);
+        assert_eq!(all("metadata.labels[a.b/c].d"), ["metadata", "labels", "a.b/c", "d"]);
+        assert_eq!(all(""), [""; 0]);
+    }
 }

@@ -148,7 +148,7 @@ fn affinity(spec: &ServiceSpec) -> Option<Affinity> {
 
 /// What is wrong is kept in the place of what was written, so that a new mistake is a change, too.
 fn annotated_scheduler(service: &objects::Service) -> Option<Leaf<Arc<str>>> {
-    let text = service.metadata.annotations.ipvs_scheduler.as_ref()?;
-    parse_scheduler(&text.0)
+    let text = service.metadata.annotations.ours.as_ref()?.ipvs_scheduler.as_ref()?;
+    parse_scheduler(text)
         .map_or_else(|wrong| Some(Leaf::Invalid(wrong.into())), |named| named.map(Leaf::Valid))
 }

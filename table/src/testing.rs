@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::node::{Balancer, NodeState, Settings};
-use crate::objects::{Kind, Object, ObjectEvent, SchedulerText};
+use crate::objects::{Kind, Object, ObjectEvent};
 
 /// Decodes and defaults a document with its `kind`.
 pub(crate) fn object(document: Value) -> Object {
@@ -27,7 +27,7 @@ pub(crate) fn service(name: &str, mut spec: Value) -> Object {
 /// The same object with an annotation.
 pub(crate) fn scheduled(mut service: Object, text: &str) -> Object {
     if let Object::Service(service) = &mut service {
-        service.metadata.annotations.ipvs_scheduler = Some(Box::new(SchedulerText(text.into())));
+        service.metadata.annotations.ours.get_or_insert_default().ipvs_scheduler = Some(text.into());
     }
     service
 }

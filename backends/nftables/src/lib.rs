@@ -27,5 +27,5 @@ mod wire;
 pub use backend::{Companion, Culprit, Error, Figures, Heard, Nftables, Options, Refused, Report};
 pub use kernel::Kernel;
 pub use netlink::{Ear, ForeignRule, ForeignTable, Netlink, Prepared, Removal};
-pub use render::{render, virtual_servers};
+pub use render::{elements, render, virtual_servers};
 pub use state::{Held, Server, Want, Wanted};

@@ -31,6 +31,11 @@ pub fn render(table: &ServiceTable, options: Options) -> String {
     out
 }
 
+/// The elements of one family's table, in no order.
+pub fn elements(table: &ServiceTable, family: Family, options: Options) -> Vec<Element> {
+    filled(table, family, options).1.added()
+}
+
 /// What the ruleset wants of virtual servers; nothing where it spreads connections itself.
 pub fn virtual_servers(table: &ServiceTable, options: Options) -> PerFamily<Wanted> {
     PerFamily::from_fn(|family| filled(table, family, options).0.wanted())

@@ -23,6 +23,7 @@ mod load_balancers;
 mod masquerade;
 mod metrics;
 mod node_ports;
+mod probes;
 mod protocols;
 mod random;
 mod reject_or_drop;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use kube_verdict_table::objects::ObjectKey;
+use kube_verdict_table::objects::{Kind, ObjectKey};
 
 use super::fingerprint::Fingerprint;
 
@@ -27,6 +27,12 @@ pub(super) struct Claim {
 }
 
 impl Claim {
+    /// It is there, but nobody knows its version any more. Gives the file that has it.
+    pub(super) fn unsay(&mut self) -> Option<FileName> {
+        self.emitted.as_mut()?.forget();
+        self.winner.clone()
+    }
+
     /// The file whose version counts.
     pub(super) fn first(&self, is_departing: impl Fn(&FileName) -> bool) -> Option<FileName> {
         self.holders.iter().min_by_key(|holder| is_departing(holder)).cloned()
@@ -48,6 +54,11 @@ impl Claims {
     /// As [`Claims::get`], to change.
     pub(super) fn get_mut(&mut self, key: &ObjectKey) -> Option<&mut Claim> {
         self.by_key.get_mut(key)
+    }
+
+    /// Those of objects of a kind, to change.
+    pub(super) fn of_kind(&mut self, kind: Kind) -> impl Iterator<Item = &mut Claim> {
+        self.by_key.iter_mut().filter(move |(key, _)| key.kind == kind).map(|(_, claim)| claim)
     }
 
     /// A file defines an object. Gives the key in its shared form, and whether that is new.

@@ -7,7 +7,7 @@ use std::path::Path;
 use kube_verdict_table::objects::{Kind, Object, ObjectKey};
 
 use super::fields;
-use crate::document::{self, Document, Documents, Node, Position, SyntaxError, Value};
+use crate::document::{self, Document, Documents, Node, Position, SyntaxError, Unknown, Value};
 use crate::source::{Problem, Severity};
 
 /// What a file says.
@@ -152,8 +152,11 @@ impl Decoder<'_> {
         let mut object = decoded.value;
         object.apply_api_defaults();
         let key = object.key();
-        for (field, at) in decoded.unknown {
-            let message = "no such field; it is ignored: check its spelling and indentation";
+        for Unknown { field, at, known } in decoded.unknown {
+            let message = match fields::nearest(kind, &field, known) {
+                Some(meant) => format!("no such field; it is ignored: did you mean {meant}?"),
+                None => "no such field; it is ignored: check its spelling and indentation".into(),
+            };
             self.report(Severity::Warning, Some(at), Some(&key), &field, message);
         }
         let errors = object.validate();

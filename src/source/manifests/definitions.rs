@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube_verdict_table::objects::{Object, ObjectEvent, ObjectKey};
+use kube_verdict_table::objects::{Kind, Object, ObjectEvent, ObjectKey};
 
-use super::claims::{Claims, FileName};
+use super::claims::{Claim, Claims, FileName};
 use super::decode::{self, Contents};
 use super::fingerprint::Fingerprint;
 use super::known::KnownFiles;
+use super::places::Places;
 use super::read::{self, Attempt};
 use crate::document::Position;
 use crate::source::{Batch, Problem, Severity};
@@ -65,6 +66,11 @@ impl Definitions {
             }
             names = self.unread_winners(change);
         }
+    }
+
+    /// Makes all objects of a kind news again, and says which files have them.
+    pub(super) fn recall(&mut self, kind: Kind) -> BTreeSet<FileName> {
+        self.claims.of_kind(kind).filter_map(Claim::unsay).collect()
     }
 
     /// Lets go of the files that have been gone for long enough.
@@ -196,6 +202,16 @@ impl Definitions {
         change.problems.extend(contents.problems.into_iter().map(|problem| with_consequence(problem, &kept)));
         change.read.insert(Arc::clone(name), objects);
         self.files.get_or_insert(name).keys = now.into_iter().collect();
+    }
+
+    /// Where the objects stand that files define newly.
+    pub(super) fn places(&self, change: &Change) -> Places {
+        let mut places = Places::new();
+        for (key, files) in &change.claimed {
+            let first = files.iter().min_by_key(|(file, _)| *file);
+            places.extend(first.map(|(file, at)| (ObjectKey::clone(key), (self.path.join(&**file), *at))));
+        }
+        places
     }
 
     /// What changed, by everything that was taken in.

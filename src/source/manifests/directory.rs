@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use kube_verdict_table::objects::Kind;
+
 use super::claims::FileName;
 use super::definitions::{Change, Definitions};
 use super::listing::{Entry, Identity, Listing};
+use super::places::Places;
 use super::read::{Stamp, is_manifest_name};
 use crate::source::{Batch, Problem, Severity};
 
@@ -45,6 +48,8 @@ pub struct Directory {
     /// the kinds that are passed over, as the log was told
     other_kinds: BTreeSet<String>,
     is_loaded: bool,
+    /// where objects stand, while somebody wants to know
+    surveyed: Option<Places>,
     /// the directory cannot be read, as the log was told
     is_lost: bool,
 }
@@ -74,6 +79,7 @@ impl Directory {
                 ignored: BTreeSet::new(),
                 other_kinds: BTreeSet::new(),
                 is_loaded: false,
+                surveyed: None,
                 is_lost: false,
             }),
             Err(source) => Err(OpenError { path, source }),
@@ -91,6 +97,13 @@ impl Directory {
         self.look(Trust::Everything, Instant::now())
     }
 
+    /// Reads everything, for whoever wants to know where it stands, too.
+    pub fn survey(&mut self) -> (Batch, Places) {
+        self.surveyed = Some(Places::new());
+        let batch = self.load();
+        (batch, self.surveyed.take().unwrap_or_default())
+    }
+
     /// What a follower begins with: everything, or what changed since it was loaded.
     pub(super) fn catch_up(&mut self) -> Batch {
         if self.is_loaded { self.look(Trust::Nothing, Instant::now()) } else { self.load() }
@@ -100,6 +113,12 @@ impl Directory {
     pub(super) fn reread(&mut self, names: BTreeSet<OsString>, now: Instant) -> Batch {
         let manifests = names.into_iter().filter(|name| is_manifest_name(name));
         self.read(manifests.map(Arc::from).collect(), now)
+    }
+
+    /// Tells all objects of a kind once more, as their files have them by now.
+    pub(super) fn recall(&mut self, kind: Kind, now: Instant) -> Batch {
+        let names = self.definitions.recall(kind);
+        self.read(names, now)
     }
 
     /// Of names that appeared, those whose files are complete: a link, or another name of an existing file.
@@ -174,6 +193,9 @@ impl Directory {
 
     fn finish(&mut self, mut change: Change) -> Batch {
         let mention = self.mention_kinds(std::mem::take(&mut change.other_kinds));
+        if let Some(places) = &mut self.surveyed {
+            places.extend(self.definitions.places(&change));
+        }
         let mut batch = self.definitions.settle(change);
         batch.problems.extend(mention);
         batch

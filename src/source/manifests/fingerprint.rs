@@ -22,6 +22,13 @@ impl Fingerprint {
     }
 }
 
+impl Fingerprint {
+    /// Becomes another, which no version has but by a chance of one in 2⁶⁴.
+    pub(super) fn forget(&mut self) {
+        self.0 = self.0.wrapping_add(1);
+    }
+}
+
 struct Hashing(DefaultHasher);
 
 impl Write for Hashing {

@@ -22,6 +22,8 @@ pub(super) struct Pending {
     pub(super) look: bool,
     /// who wants all of it read again, and waits for that
     pub(super) again: Vec<oneshot::Sender<()>>,
+    /// somebody wants to hear of all slices once more
+    pub(super) recall: bool,
     /// nobody listens any more
     pub(super) stop: bool,
 }
@@ -31,6 +33,7 @@ impl Pending {
         self.written.is_empty()
             && self.touched.is_empty()
             && !self.look
+            && !self.recall
             && self.again.is_empty()
             && !self.stop
     }
@@ -50,7 +53,8 @@ impl Inbox {
         add(&mut pending);
         if pending.written.len() + pending.touched.len() > NAMES {
             let again = std::mem::take(&mut pending.again);
-            *pending = Pending { look: true, again, stop: pending.stop, ..Pending::default() };
+            let Pending { stop, recall, .. } = *pending;
+            *pending = Pending { look: true, again, stop, recall, ..Pending::default() };
         }
         self.news.notify_one();
     }

@@ -15,10 +15,12 @@ mod fingerprint;
 mod inbox;
 mod known;
 mod listing;
+mod places;
 mod read;
 mod watch;
 
 pub use directory::{Directory, OpenError};
+pub use places::{Places, locate};
 pub use watch::{Follower, follow};
 
 #[cfg(test)]

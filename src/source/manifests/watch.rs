@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kube_verdict_table::objects::Kind;
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, oneshot};
@@ -41,6 +42,11 @@ impl Follower {
         self.inbox.add(|pending| pending.again.push(done));
         // Dropped without a word: nobody follows the directory any more.
         let _ = is_done.await;
+    }
+
+    /// All EndpointSlices are told once more, for whoever did not keep them.
+    pub fn recall(&self) {
+        self.inbox.add(|pending| pending.recall = true);
     }
 }
 
@@ -119,10 +125,13 @@ impl Reader {
     }
 
     fn react(&mut self, pending: Pending, is_look: bool) -> Vec<Batch> {
-        let Pending { mut written, touched, look, .. } = pending;
+        let Pending { mut written, touched, look, recall, .. } = pending;
         written.extend(self.directory.complete(touched));
         let now = Instant::now();
         let mut batches = Vec::new();
+        if recall {
+            batches.push(self.directory.recall(Kind::EndpointSlice, now));
+        }
         if !written.is_empty() {
             batches.push(self.directory.reread(written, now));
         }

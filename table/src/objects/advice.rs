@@ -40,6 +40,9 @@ fn advise_service(service: &Service, findings: &mut Findings) {
             "service.kubernetes.io/service-proxy-name gives this Service to another proxy: remove the label",
         );
     }
+    for wrong in service.probe().err().unwrap_or_default() {
+        findings.add(wrong.field, wrong.message + "; there is no health check");
+    }
     if spec.cluster_ip.is_none() {
         findings.add("spec.clusterIP", "is empty and nothing here allocates one: write an address");
     }

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::leaf::{optional_text, or_default, text};
+use super::probe::PROBE_ANNOTATION;
+use crate::scheduler::SCHEDULER_ANNOTATION;
 
 /// Names, age and the few labels that count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -39,25 +41,74 @@ pub struct Metadata {
 }
 
 /// The annotations that count.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Annotations {
-    /// when the change happened that an EndpointSlice was written for: RFC 3339 with a fraction of a second
-    /// (reference §14.1, network programming latency)
-    #[serde(
-        default,
-        rename = "endpoints.kubernetes.io/last-change-trigger-time",
-        deserialize_with = "optional_text"
-    )]
+    /// `endpoints.kubernetes.io/last-change-trigger-time`: when the change happened that an EndpointSlice was written
+    /// for, RFC 3339 with a fraction of a second (reference §14.1, network programming latency)
     pub last_change_trigger_time: Option<Box<str>>,
-    /// how IPVS is to balance a Service
-    #[serde(default, rename = "kube-verdict.io/ipvs-scheduler")]
-    pub ipvs_scheduler: Option<Box<SchedulerText>>,
+    /// ours; in a box: few objects have any, and each object has the room for it
+    pub ours: Option<Box<OurAnnotations>>,
 }
 
-/// A scheduler as it was written: see [`crate::parse_scheduler`]. In a box: few objects have one, and each object
-/// has the room for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct SchedulerText(#[serde(deserialize_with = "text")] pub Box<str>);
+/// The annotations of `kube-verdict.io`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OurAnnotations {
+    /// how IPVS is to balance a Service, as it was written: see [`crate::parse_scheduler`]
+    pub ipvs_scheduler: Option<Box<str>>,
+    /// how the endpoints of a Service are to be asked whether they are well: what follows
+    /// `kube-verdict.io/health-check` in the names of annotations, and their values; see
+    /// [`Service::probe`](super::Service::probe)
+    pub health_check: Vec<(Box<str>, Box<str>)>,
+}
+
+struct AnnotationsVisitor;
+
+impl<'de> Visitor<'de> for AnnotationsVisitor {
+    type Value = Annotations;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping of annotation names to values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Annotations, A::Error> {
+        let mut annotations = Annotations::default();
+        while let Some(key) = entries.next_key::<String>()? {
+            match key.as_str() {
+                "endpoints.kubernetes.io/last-change-trigger-time" => {
+                    annotations.last_change_trigger_time = entries.next_value::<OptionalText>()?.0;
+                }
+                SCHEDULER_ANNOTATION => {
+                    if let Some(Text(text)) = entries.next_value()? {
+                        annotations.ours.get_or_insert_default().ipvs_scheduler = Some(text);
+                    }
+                }
+                other => match other.strip_prefix(PROBE_ANNOTATION).filter(|name| is_rest(name)) {
+                    Some(name) => {
+                        if let Some(text) = entries.next_value::<OptionalText>()?.0 {
+                            annotations.ours.get_or_insert_default().health_check.push((name.into(), text));
+                        }
+                    }
+                    None => drop(entries.next_value::<IgnoredAny>()?),
+                },
+            }
+        }
+        Ok(annotations)
+    }
+}
+
+/// Whether a name goes on as those of a health check do.
+fn is_rest(name: &str) -> bool {
+    name.is_empty() || name.starts_with('-')
+}
+
+impl<'de> Deserialize<'de> for Annotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(AnnotationsVisitor)
+    }
+}
+
+#[derive(Deserialize)]
+struct Text(#[serde(deserialize_with = "text")] Box<str>);
 
 /// The labels that count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,8 +136,8 @@ impl<'de> Visitor<'de> for LabelsVisitor {
         let mut labels = Labels::default();
         while let Some(key) = entries.next_key::<String>()? {
             match key.as_str() {
-                "kubernetes.io/service-name" => labels.service_name = entries.next_value::<LabelValue>()?.0,
-                "topology.kubernetes.io/zone" => labels.zone = entries.next_value::<LabelValue>()?.0,
+                "kubernetes.io/service-name" => labels.service_name = entries.next_value::<OptionalText>()?.0,
+                "topology.kubernetes.io/zone" => labels.zone = entries.next_value::<OptionalText>()?.0,
                 other => {
                     labels.has_proxy_name |= other == "service.kubernetes.io/service-proxy-name";
                     labels.is_headless |= other == "service.kubernetes.io/headless";
@@ -99,7 +150,7 @@ impl<'de> Visitor<'de> for LabelsVisitor {
 }
 
 #[derive(Deserialize)]
-struct LabelValue(#[serde(deserialize_with = "optional_text")] Option<Box<str>>);
+struct OptionalText(#[serde(deserialize_with = "optional_text")] Option<Box<str>>);
 
 impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -13,6 +13,7 @@ mod endpoint_slice;
 mod leaf;
 mod metadata;
 mod node;
+mod probe;
 mod service;
 mod service_cidr;
 #[cfg(test)]
@@ -24,8 +25,9 @@ use std::fmt;
 pub use defaults::DEFAULT_AFFINITY_TIMEOUT_SECONDS;
 pub use endpoint_slice::{AddressType, Conditions, Endpoint, EndpointPort, EndpointSlice, Hints};
 pub use leaf::{Address, Leaf, LeafValue, Number};
-pub use metadata::{Annotations, Labels, Metadata, SchedulerText};
+pub use metadata::{Annotations, Labels, Metadata, OurAnnotations};
 pub use node::{Node, NodeAddress, NodeSpec, NodeStatus, Taint};
+pub use probe::{AllDown, PROBE_ANNOTATION, Probe, ProbeKind};
 pub use service::{
     ClientIpConfig, ClusterIp, IpMode, LoadBalancerIngress, LoadBalancerStatus, Service, ServicePort,
     ServiceSpec, ServiceStatus, ServiceType, SessionAffinity, SessionAffinityConfig,

@@ -268,10 +268,13 @@ fn of_the_annotations_only_ours_is_kept() {
         let Object::Service(service) = service(json!({"metadata": metadata, "spec": {}})) else { panic!() };
         service.metadata.annotations
     };
-    let written =
-        json!({"kube-verdict.io/ipvs-scheduler": "sh,sh-port", "kubectl.kubernetes.io/x": "{}", "a": ""});
+    let written = json!({"kube-verdict.io/ipvs-scheduler": "sh,sh-port", "kubectl.kubernetes.io/x": "{}", "a": "",
+               "kube-verdict.io/health-check-rise": 2, "kube-verdict.io/health-checks": "x"});
     let kept = Annotations {
-        ipvs_scheduler: Some(Box::new(SchedulerText("sh,sh-port".into()))),
+        ours: Some(Box::new(OurAnnotations {
+            ipvs_scheduler: Some("sh,sh-port".into()),
+            health_check: vec![("-rise".into(), "2".into())],
+        })),
         ..Annotations::default()
     };
     assert_eq!(annotations(written), kept);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use kube_verdict_table::objects::{
     AddressType, ClientIpConfig, ClusterIp, Conditions, Endpoint, EndpointPort, EndpointSlice, Hints, IpMode,
-    Labels, Leaf, LoadBalancerIngress, LoadBalancerStatus, Metadata, Object, ObjectKey, SchedulerText,
+    Labels, Leaf, LoadBalancerIngress, LoadBalancerStatus, Metadata, Object, ObjectKey, OurAnnotations,
     Service, ServiceCidr, ServiceCidrSpec, ServicePort, ServiceSpec, ServiceStatus, ServiceType,
     SessionAffinity, SessionAffinityConfig,
 };
@@ -139,7 +139,9 @@ fn service() -> impl Strategy<Value = Object> {
             let labels = Labels { has_proxy_name, ..Labels::default() };
             let mut metadata = metadata(namespace, format!("s{n}"), labels);
             metadata.creation_timestamp = created.map(Box::from);
-            metadata.annotations.ipvs_scheduler = scheduler.map(|text| Box::new(SchedulerText(text.into())));
+            metadata.annotations.ours = scheduler.map(|text| {
+                Box::new(OurAnnotations { ipvs_scheduler: Some(text.into()), ..OurAnnotations::default() })
+            });
             let status = ServiceStatus { load_balancer: LoadBalancerStatus { ingress } };
             let mut object = Object::Service(Box::new(Service { metadata, spec, status }));
             object.apply_api_defaults();

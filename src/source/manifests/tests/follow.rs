@@ -195,3 +195,16 @@ async fn whoever_has_everything_read_again_finds_it_handed_on() {
     assert_eq!(live.until("-Service default/a"), ["-Service default/a"]);
     drop(file);
 }
+
+#[test]
+fn slices_are_told_again_to_whoever_asks_and_go_when_they_go() {
+    let slice =
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a-1}\naddressType: IPv4\n";
+    let (mut live, _) = Live::with(&[("a.yaml", &service("a", "10.0.0.1")), ("b.yaml", slice)]);
+    live.follower.recall();
+    assert_eq!(events(&live.next()), ["+EndpointSlice default/a-1"]);
+    live.follower.recall();
+    assert_eq!(events(&live.next()), ["+EndpointSlice default/a-1"]);
+    std::fs::remove_file(live.path("b.yaml")).unwrap();
+    assert_eq!(live.until("-EndpointSlice default/a-1"), ["-EndpointSlice default/a-1"]);
+}

@@ -152,8 +152,8 @@ fn unknown_and_duplicate_fields_are_warnings_with_their_lines() {
         problems(&batch, Severity::Warning),
         [
             "a.yaml:13:5: \"port\" stands twice in one mapping; the last one counts",
-            "a.yaml:12:5: Service default/a: spec.ports[0].node_port: no such field; it is ignored: check its \
-             spelling and indentation",
+            "a.yaml:12:5: Service default/a: spec.ports[0].node_port: no such field; it is ignored: did you \
+             mean nodePort?",
         ]
     );
 }

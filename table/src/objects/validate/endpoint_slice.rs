@@ -1,6 +1,7 @@
 //! What an API server would refuse in an EndpointSlice.
 
 use super::Findings;
+use super::names::is_label;
 use crate::net::Family;
 use crate::objects::endpoint_slice::{AddressType, EndpointSlice};
 use crate::objects::leaf::Leaf;
@@ -34,7 +35,17 @@ fn check_endpoints(slice: &EndpointSlice, findings: &mut Findings) {
                 .add(format_args!("endpoints[{i}].addresses"), "is empty: write the endpoint's IP address");
             continue;
         };
-        findings.address(format_args!("endpoints[{i}].addresses[0]"), address);
+        let field = format!("endpoints[{i}].addresses[0]");
+        match address {
+            Leaf::Invalid(text) if is_host_name(text) => findings.add(
+                field,
+                format!(
+                    "{text:?} is a host name, and only addresses are served: the kernel forwards packets to an \
+                     address, and nobody would notice when the name means another. Write the IP address"
+                ),
+            ),
+            address => findings.address(field, address),
+        }
         if let (Some(ip), Some(AddressType::Ip(family))) = (address.get(), address_type)
             && Family::of(ip) != family
         {
@@ -44,4 +55,12 @@ fn check_endpoints(slice: &EndpointSlice, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// Whether that is a name, not an address that was mistyped: it has letters that no hexadecimal number has.
+fn is_host_name(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let text = text.strip_suffix('.').unwrap_or(&text);
+    text.split('.').all(is_label)
+        && text.contains(|c: char| c.is_ascii_alphabetic() && !c.is_ascii_hexdigit())
 }
