@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo peers test machine differential e2e lint bench bench-cluster image
+.PHONY: help packages build demo peers test machine differential e2e lint bench bench-cluster image deb
 
 help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench   measure programming 10,000 services next to the netlink floor (root, two minutes)"
 	@echo "make bench-cluster  the same with a real API server, next to the real kube-proxy (root, ten minutes)"
 	@echo "make image   the container image, as an archive in target/"
+	@echo "make deb     the Debian package for machines without Kubernetes, in target/"
 	@echo "make e2e     a cluster of three nodes on this machine, and upstream's e2e suite for Services (root)"
 	@echo "make build   the release binary: target/release/kube-verdict"
 
@@ -31,17 +32,18 @@ demo: build
 peers: packages
 	scripts/peers.sh
 
-# The scenario tests start the daemon as a user would: it is built first.
+# The scenario tests start the daemon as a user would: it is built first. They run twice: on this machine's kernel, and
+# in IPVS mode in a virtual machine.
 test: packages peers
 	cargo build --locked
 	cargo test --workspace --locked
-	scripts/vm/test.sh $(KERNEL) --workspace --test scenarios
+	KUBE_VERDICT_MODE=ipvs scripts/vm/test.sh $(KERNEL) --workspace --test scenarios
 
 # In virtual machines: what needs IPVS, ipsets and dummy devices, and every scenario, in each mode. `make test` has it
 # on one kernel.
 KERNEL ?= 6.1
 KERNELS ?= 5.10 6.1 6.12 7.2
-MODES ?= nftables
+MODES ?= nftables ipvs
 machine: packages
 	set -e; for kernel in $(KERNELS); do \
 		KUBE_VERDICT_VM_KERNEL=$$kernel cargo test --workspace --locked --test machine; \
@@ -67,6 +69,10 @@ bench-cluster: build peers
 # The container image, as a file for `ctr images import`, `docker load` or `podman load`.
 image: build
 	scripts/image.sh
+
+# For a machine without Kubernetes: the daemon with a unit for systemd.
+deb: build
+	scripts/deb.sh
 
 # A whole cluster with that image on every node, and upstream's own tests. PROXY=kube-proxy: the real one instead.
 e2e: image

@@ -13,6 +13,8 @@ declare -A provides=(
 	[python3]="command -v python3"
 	[iptables]="PATH=$PATH:/usr/sbin command -v xtables-legacy-multi && PATH=$PATH:/usr/sbin command -v xtables-nft-multi"
 	[nftables]="PATH=$PATH:/usr/sbin command -v nft"
+	[dpkg-dev]="command -v dpkg-shlibdeps"
+	[systemd]="test -x /lib/systemd/systemd"
 	[iproute2]="PATH=$PATH:/usr/sbin command -v ip"
 )
 

@@ -33,7 +33,7 @@ pub fn measure(
     for family in Family::BOTH {
         netlink.delete_table(family, TABLE)?;
     }
-    let (mut daemon, started) = start(binary, directory, &[])?;
+    let Started { mut daemon, started, .. } = start(binary, directory, &[])?;
     row("process start -> in step", &[started]);
     let resident = memory(&daemon, "VmRSS")?;
     let times = (0..changes)
@@ -46,15 +46,25 @@ pub fn measure(
     );
     stop(&mut daemon)?;
     let before = netlink.generation()?;
-    let (mut daemon, restarted) = start(binary, directory, &[])?;
+    let Started { mut daemon, started: restarted, .. } = start(binary, directory, &[])?;
     row("restart with nothing changed -> in step", &[restarted]);
     let batches = netlink.generation()?.wrapping_sub(before);
     println!("| batches written by that restart | {batches} | | |");
     stop(&mut daemon)
 }
 
+/// A daemon that is in step.
+pub struct Started {
+    /// the process
+    pub daemon: Child,
+    /// since its start
+    pub started: Duration,
+    /// of that, from the table to the kernel's last answer, as it says itself
+    pub programmed: Duration,
+}
+
 /// Starts the daemon, with more words on its command line, and waits until the kernel is as the manifests say.
-pub fn start(binary: &Path, directory: &Path, words: &[&str]) -> Result<(Child, Duration), Box<dyn Error>> {
+pub fn start(binary: &Path, directory: &Path, words: &[&str]) -> Result<Started, Box<dyn Error>> {
     let start = Instant::now();
     let mut daemon = Command::new(binary)
         .arg("--manifests")
@@ -74,7 +84,9 @@ pub fn start(binary: &Path, directory: &Path, words: &[&str]) -> Result<(Child, 
     }
     let time = start.elapsed();
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    Ok((daemon, time))
+    let programmed = line.split("milliseconds=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let programmed = Duration::from_millis(programmed.ok_or("no milliseconds")?.parse()?);
+    Ok(Started { daemon, started: time, programmed })
 }
 
 /// Ends it; its rules stay.

@@ -15,7 +15,7 @@ use kube_verdict_nftables::{Kernel, Netlink};
 use kube_verdict_table::{Family, Frontend};
 use nix::sched::{CloneFlags, unshare};
 
-use crate::daemon::{NODE, start, stop};
+use crate::daemon::{NODE, Started, start, stop};
 use crate::manifests;
 use crate::stats::{memory, row, tail};
 
@@ -65,8 +65,9 @@ pub fn measure(
     std::fs::write(file.path(), CONFIGURATION)?;
     let words = ["--config", file.path().to_str().ok_or("a path of text")?];
     ipvsadm(binary, directory, words)?;
-    let (mut daemon, started) = start(binary, directory, &words)?;
+    let Started { mut daemon, started, programmed } = start(binary, directory, &words)?;
     row("process start -> in step", &[started]);
+    row("of that, from the table to IPVS and nftables", &[programmed]);
     let resident = memory(&daemon, "VmRSS")?;
     let mut servers = Servers::read()?;
     let times = (0..changes)
@@ -79,8 +80,9 @@ pub fn measure(
     );
     stop(&mut daemon)?;
     let before = Netlink::open()?.generation()?;
-    let (mut daemon, restarted) = start(binary, directory, &words)?;
-    row("restart with nothing changed -> in step", &[restarted]);
+    let Started { mut daemon, started, programmed } = start(binary, directory, &words)?;
+    row("restart with nothing changed -> in step", &[started]);
+    row("of that, reading back and comparing", &[programmed]);
     let batches = Netlink::open()?.generation()?.wrapping_sub(before);
     println!("| batches written by that restart | {batches} | | |");
     stop(&mut daemon)

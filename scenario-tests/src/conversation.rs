@@ -1,10 +1,10 @@
 //! An established TCP connection through a Service, which can be asked whether it still lives.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::case::From;
 use crate::echo::Answer;
@@ -51,6 +51,25 @@ impl Conversation {
         let (from, to) = (self.stream.local_addr(), self.stream.peer_addr());
         let answer = answer.unwrap_or_else(|e| panic!("{from:?} -> {to:?} ({}) is dead: {e}", self.backend));
         assert_eq!(answer.server, self.backend);
+    }
+
+    /// Says something although it should be over.
+    ///
+    /// # Panics
+    /// When the answer is not a reset: if there is one at all, or only silence.
+    pub fn is_reset(mut self) {
+        // The first words may still go out; what comes back is the reset.
+        let outcome = self.stream.write_all(b"still there?\n").and_then(|()| self.listen());
+        let from = self.stream.local_addr();
+        match outcome {
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {}
+            other => panic!("{from:?} -> {} should be reset, and there is {other:?}", self.backend),
+        }
+    }
+
+    /// Ends it by a reset: who keeps books of connections forgets it soon.
+    pub fn reset(self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("no lingering");
     }
 
     fn listen(&mut self) -> io::Result<Answer> {

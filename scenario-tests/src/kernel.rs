@@ -47,6 +47,31 @@ pub fn load(netns: &Netns, ruleset: &str) {
     }
 }
 
+/// Loads our tables, as `render` or nft's listing has them, into a namespace of their own. None: this nft cannot say to
+/// this kernel what is in them, and that is said. It takes both: nft before 1.1 turns bytes around in front of a look-up
+/// of ranges within a concatenation, in a way that kernels from 7.0 on refuse (EOPNOTSUPP). The daemon does not do that.
+///
+/// # Panics
+/// When nft or the kernel refuses them for another reason.
+pub fn copy(ruleset: &str) -> Option<Netns> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let nft = Command::new("nft").arg("--version").output().expect("running nft (package nftables)");
+    let nft = String::from_utf8_lossy(&nft.stdout).into_owned();
+    if version(&release) >= Some((7, 0)) && version(&nft) < Some((1, 1)) {
+        eprintln!("{} cannot load our tables into Linux {}: not compared", nft.trim(), release.trim());
+        return None;
+    }
+    let netns = Netns::new();
+    load(&netns, ruleset);
+    Some(netns)
+}
+
+/// The first two numbers of a text with a version in it.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 /// The daemon's table of a family as text; None: it is not there.
 pub fn list(netns: &Netns, family: Family) -> Option<String> {
     nft(netns, &["list", "table", family.table(), TABLE], "").ok()
@@ -66,6 +91,21 @@ pub fn virtual_servers(netns: &Netns) -> String {
     output_of(netns, "ipvsadm", "-Sn")
 }
 
+/// The connections that IPVS has in a namespace, as ipvsadm lists them.
+pub fn ipvs_connections(netns: &Netns) -> String {
+    output_of(netns, "ipvsadm", "-Lnc")
+}
+
+/// Has ipvsadm do something in a namespace.
+pub fn ipvsadm(netns: &Netns, words: &str) {
+    output_of(netns, "ipvsadm", words);
+}
+
+/// Has `ip` do something in a namespace.
+pub fn ip(netns: &Netns, words: &str) {
+    output_of(netns, "ip", words);
+}
+
 fn output_of(netns: &Netns, program: &str, words: &str) -> String {
     let output = netns.run(|| Command::new(program).args(words.split_whitespace()).output());
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
@@ -80,4 +120,16 @@ pub fn list_json(netns: &Netns, family: Family) -> Vec<Value> {
     };
     let value: Value = serde_json::from_str(&text).expect("JSON from nft");
     value["nftables"].as_array().cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert_eq!(version("7.2-amd64\n"), Some((7, 2)));
+        assert_eq!(version("nftables v1.0.6 (Lester Gooch #5)\n"), Some((1, 0)));
+        assert_eq!(version("unknown"), None);
+    }
 }

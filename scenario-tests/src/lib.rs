@@ -38,4 +38,5 @@ pub mod scenario;
 pub mod sightings;
 pub mod tether;
 pub mod topology;
+pub mod watch;
 pub mod wire;

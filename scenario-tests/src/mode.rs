@@ -48,3 +48,13 @@ pub fn mode() -> Mode {
         Ok(other) => panic!("KUBE_VERDICT_MODE is {other:?} and should be nftables or ipvs"),
     })
 }
+
+/// Whether there is an IPVS to try. A scenario about IPVS's own ways begins with this question, and ends at once, with
+/// a word, in the other mode.
+pub fn is_about_ipvs() -> bool {
+    let is_here = mode() == Mode::Ipvs;
+    if !is_here {
+        eprintln!("this is about IPVS: KUBE_VERDICT_MODE=ipvs");
+    }
+    is_here
+}

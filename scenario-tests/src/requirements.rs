@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::kernel;
+use crate::mode::{Mode, mode};
 use crate::netns::Netns;
 
 /// Fails with what is missing, if anything is.
@@ -32,6 +33,11 @@ fn missing() -> Option<String> {
     let veth = netns.run(|| Command::new("ip").args(["link", "add", "type", "veth"]).output());
     if !veth.is_ok_and(|output| output.status.success()) {
         return Some("this kernel makes no veth devices".to_owned());
+    }
+    // Newer kernels load it by themselves when somebody asks for it (5.10 does not).
+    let has_ipvs = || Command::new("modprobe").arg("ip_vs").output().is_ok_and(|o| o.status.success());
+    if mode() == Mode::Ipvs && !has_ipvs() {
+        return Some("this kernel has no IPVS, which KUBE_VERDICT_MODE=ipvs asks for".to_owned());
     }
     let ruleset =
         "table ip probe { chain c { type nat hook prerouting priority 0;\nct state new reject\n}\n}\n";

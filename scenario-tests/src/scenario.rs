@@ -218,8 +218,7 @@ impl Scenario {
     /// # Panics
     /// When something remains different.
     pub fn becomes_what_is_rendered(&self) {
-        let rendered = Netns::new();
-        kernel::load(&rendered, &self.files.render(self.node()));
+        let Some(rendered) = kernel::copy(&self.files.render(self.node())) else { return };
         let meaning = |netns: &Netns, family| {
             Listing::parse(&kernel::list(netns, family).expect("our table")).meaning()
         };

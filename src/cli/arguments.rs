@@ -95,7 +95,8 @@ pub(super) struct Sources {
     #[command(flatten)]
     flags: ProxyFlags,
     /// In mode ipvs, the packet marks that are given to IPVS: those that are VALUE under MASK; the other bits number
-    /// virtual servers. All virtual servers of such marks are the daemon's [default: 0x4b000000/0xff000000]
+    /// virtual servers. All virtual servers of such marks are the daemon's, and go with `cleanup` [default:
+    /// 0x4b000000/0xff000000]
     #[arg(long, value_name = "VALUE/MASK", global = true, display_order = 199, help_heading = IPVS)]
     ipvs_mark: Option<Marks>,
 }
@@ -116,6 +117,12 @@ pub(super) enum Command {
     /// connections to services end. Virtual servers of IPVS are known by their marks: name those of the daemon
     /// (--ipvs-mark) if they were others than these
     Cleanup(Leavings),
+    /// Write manual pages and shell completions into a directory, for packages
+    #[command(hide = true)]
+    Generate {
+        /// Where to; it has to exist
+        directory: PathBuf,
+    },
 }
 
 /// How `apply` goes about it.

@@ -14,14 +14,19 @@ use super::{Failure, kernel};
 use crate::predecessor::{self, Established};
 use crate::steering;
 
-/// Removes what was left, by all or only one, and says so. What fails stops nothing else. Virtual servers of these
-/// marks are ours.
+/// Removes what was left, by all or only one, and says so. What fails stops nothing else. Virtual servers are ours
+/// that have these marks, or those that our policy routing names.
 pub(super) fn run(only: Option<Whose>, marks: Marks) -> Result<(), Failure> {
     let mut failures = Vec::new();
     if only != Some(Whose::KubeProxy) {
         own_tables(&mut failures)?;
+        // What the routing cannot tell is said when that is removed.
+        let before = steering::marks().unwrap_or_default();
         own_routing(&mut failures)?;
         own_servers(marks, &mut failures)?;
+        for marks in before.into_iter().filter(|before| *before != marks) {
+            own_servers(marks, &mut failures)?;
+        }
     }
     if only != Some(Whose::KubeVerdict) {
         kube_proxys(&mut failures)?;

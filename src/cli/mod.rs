@@ -11,6 +11,7 @@ mod cleanup;
 mod daemon;
 mod explain;
 mod flags;
+mod generate;
 mod init_only;
 mod json;
 mod kernel;
@@ -66,6 +67,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Render(extent) => render::run(sources, extent.only)?,
         Command::Explain(question) => explain::run(sources, question)?,
         Command::Cleanup(leavings) => cleanup::run(leavings.only, sources.ipvs_marks())?,
+        Command::Generate { directory } => generate::run(directory)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube_verdict_nftables::Options;
-use kube_verdict_nftables::layout::Balancer as BackendBalancer;
+use kube_verdict_nftables::layout::{Balancer as BackendBalancer, Marks};
 use kube_verdict_table::net::parse_ip;
 use kube_verdict_table::{Balancer, Cidr, NodePortEntry, Settings};
 
@@ -43,6 +43,8 @@ pub struct Effective {
     pub min_sync_period: Option<Duration>,
     /// what IPVS is to be like; None: another mode
     pub ipvs: Option<Ipvs>,
+    /// which packet marks are, or were in an earlier run, given to IPVS, in whichever mode
+    pub ipvs_marks: Marks,
     /// whether externalIPs are served
     pub allow_external_ips: bool,
     /// Services that carry this name are served, and no others; None: those that carry none (reference §1.1)
@@ -117,6 +119,7 @@ impl Effective {
         let mode = Mode::parse(file.mode.as_deref().unwrap_or_default()).unwrap_or(Mode::Iptables);
         let shared = Shared::of(file, mode);
         let mark = shared.masquerade_bit.and_then(|bit| 1u32.checked_shl(u32::try_from(bit).ok()?));
+        let ipvs_marks = flags.ipvs_marks.unwrap_or_default();
         let bind_address = file.bind_address.as_deref().and_then(parse_ip);
         let name = file.hostname_override.clone().filter(|name| !name.trim().is_empty());
         Effective {
@@ -128,7 +131,8 @@ impl Effective {
             masquerade_mark: mark.unwrap_or(1 << defaults::MASQUERADE_BIT),
             sync_period: shared.sync_period.unwrap_or(defaults::SYNC_PERIOD).to_std(),
             min_sync_period: shared.explicit_min_sync_period().map(GoDuration::to_std),
-            ipvs: (mode == Mode::Ipvs).then(|| Ipvs::of(file, flags.ipvs_marks.unwrap_or_default())),
+            ipvs: (mode == Mode::Ipvs).then(|| Ipvs::of(file, ipvs_marks)),
+            ipvs_marks,
             allow_external_ips: gates::is_on(file, gates::ALLOW_SERVICE_EXTERNAL_IPS),
             service_proxy_name: flags.service_proxy_name.clone(),
             client: Client::of(file, flags.master.as_deref()),

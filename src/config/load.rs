@@ -150,7 +150,7 @@ fn from_file(path: &Path, contents: &[u8], flags: &Flags) -> Result<Loaded, Conf
 
 /// The settings of a validated and complete file.
 fn put_into_effect(file: &File, flags: &Flags, mut messages: Vec<Message>) -> Loaded {
-    remarks(file, flags, &mut messages);
+    remarks(file, &mut messages);
     Loaded {
         effective: Effective::of(file, flags),
         messages,
@@ -183,7 +183,7 @@ fn check_kind(root: &Node<'_>) -> Result<(), (Position, String)> {
 }
 
 /// What is possible and worth a word.
-fn remarks(file: &File, flags: &Flags, messages: &mut Vec<Message>) {
+fn remarks(file: &File, messages: &mut Vec<Message>) {
     let mode = Mode::parse(file.mode.as_deref().unwrap_or_default()).unwrap_or(Mode::Iptables);
     if mode == Mode::Iptables {
         messages.push(Message::Info(
@@ -195,10 +195,7 @@ fn remarks(file: &File, flags: &Flags, messages: &mut Vec<Message>) {
     if mode == Mode::Ipvs {
         messages.extend(later::needless_with_ipvs(file).into_iter().map(|text| Message::Info(text.into())));
     }
-    let mut later = later::not_in_effect(file, mode);
-    if mode != Mode::Ipvs && flags.ipvs_marks.is_some() {
-        later.push("--ipvs-mark".into());
-    }
+    let later = later::not_in_effect(file, mode);
     if !later.is_empty() {
         messages.push(Message::Info(format!("accepted, and without effect: {}", later.join(", "))));
     }

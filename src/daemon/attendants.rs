@@ -1,11 +1,12 @@
 //! Who is told of the loop's syncs, and who tells others: health and metrics, who asked for a
-//! scheduler, conntrack's clean-up, the removal of what kube-proxy left.
+//! scheduler, conntrack's clean-up, the removal of what kube-proxy left, the service manager.
 
 use std::time::SystemTime;
 
 use super::Failure;
 use super::life::Life;
 use super::schedulers::Schedulers;
+use super::supervisor::Herald;
 use crate::conntrack::{self, Cleaner};
 use crate::node::Reliance;
 use crate::predecessor::Takeover;
@@ -40,5 +41,6 @@ pub(super) fn attend(life: &mut Life) -> Result<(impl Witness + use<>, Serving),
         events.warn(&object, reason, action, message);
     };
     let serving = serve::start(&life.outside, &effective.serving, &life.name, readings, pages, complain)?;
-    Ok(((monitor, (schedulers, (cleaner, takeover))), serving))
+    let herald = Herald::new(life.supervisor.clone(), life.in_sync);
+    Ok(((monitor, (schedulers, (cleaner, (takeover, herald)))), serving))
 }

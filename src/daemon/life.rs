@@ -5,20 +5,23 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use kube_verdict_ipvs::Ipvs;
-use kube_verdict_nftables::{Netlink, Nftables};
+use kube_verdict_nftables::layout::Balancer;
+use kube_verdict_nftables::{Netlink, Nftables, Options};
 use kube_verdict_table::ServiceTable;
 use prometheus::core::Collector;
 use tokio::runtime::Handle;
 
 use super::alarm::Bell;
 use super::attendants::attend;
-use super::{Failure, first, ipvs};
+use super::ipvs::{self, Left};
+use super::supervisor::{Supervisor, Watchdog};
+use super::{Failure, first};
 use crate::config::{self, Loaded};
 use crate::events::{self, Events};
 use crate::feed::Feed;
 use crate::host::ReadOnly;
 use crate::node::{self, Reliance, ThisNode};
-use crate::reconcile::{Backend, Ended, Input, Pace, Reconciler, Witness, run as reconcile};
+use crate::reconcile::{Backend, Ended, Input, Leaving, Pace, Reconciler, Witness, run as reconcile};
 use crate::source::Source;
 use crate::{host, memory};
 
@@ -32,6 +35,8 @@ pub(super) struct Life {
     pub(super) events: Events,
     /// what the way to the objects counts
     pub(super) collectors: Vec<Box<dyn Collector>>,
+    /// who started the process
+    pub(super) supervisor: Supervisor,
     /// what is logged after the first sync
     pub(super) in_sync: &'static str,
 }
@@ -45,7 +50,7 @@ impl Life {
     ) -> Result<(), Failure> {
         self.set_up_the_host()?;
         let (witness, mut serving) = attend(&mut self)?;
-        let Life { mut netlink, loaded, name, reliance, events, in_sync, .. } = self;
+        let Life { mut netlink, loaded, name, reliance, events, supervisor, in_sync, .. } = self;
         let Loaded { effective, source: file, .. } = loaded;
         // What ends a life before its news do: an order, or a reason to start anew.
         let mut ending = std::pin::pin!(async {
@@ -61,6 +66,7 @@ impl Life {
         });
         let options = effective.nftables();
         let director = effective.ipvs.as_ref().map(|mode| ipvs::set_up(&effective, mode)).transpose()?;
+        let left = if director.is_none() { ipvs::left(&effective) } else { None };
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
 
@@ -78,12 +84,17 @@ impl Life {
         let fixed = feed.node().fixed()?;
         let table = ServiceTable::new(fixed.settings.clone(), feed.node().state());
         feed.fix(fixed);
-        let bell = Bell::hang(&mut netlink, sync_period);
-        let going = Going { table, witness, first, feed, bell, pace, sync_period, in_sync };
+        let alarm = Watchdog::new(Bell::hang(&mut netlink, sync_period), supervisor);
+        let going = Going { table, witness, first, feed, alarm, pace, sync_period, in_sync };
         let stop = ending;
-        match director {
-            None => going.go_on(Nftables::new(netlink, options), stop).await,
-            Some(director) => going.go_on(Ipvs::new(netlink, options, director), stop).await,
+        match (director, left) {
+            (None, None) => going.go_on(Nftables::new(netlink, options), stop).await,
+            (None, Some(Left { marks, director, routing })) => {
+                let options = Options { balancer: Balancer::SlotsBesideIpvs(marks), ..options };
+                let leaving = Leaving::new(Ipvs::new(netlink, options, director), routing);
+                going.go_on(leaving, stop).await
+            }
+            (Some(director), _) => going.go_on(Ipvs::new(netlink, options, director), stop).await,
         }
     }
 
@@ -103,7 +114,7 @@ struct Going<S, W> {
     witness: W,
     first: Input,
     feed: Feed<S>,
-    bell: Bell,
+    alarm: Watchdog<Bell>,
     pace: Pace,
     sync_period: Duration,
     in_sync: &'static str,
@@ -116,12 +127,12 @@ impl<S: Source, W: Witness> Going<S, W> {
         backend: B,
         ending: impl Future<Output = Result<(), Failure>>,
     ) -> Result<(), Failure> {
-        let Going { table, witness, first, mut feed, mut bell, pace, sync_period, in_sync } = self;
+        let Going { table, witness, first, mut feed, mut alarm, pace, sync_period, in_sync } = self;
         let mut reconciler = Reconciler::new(table, backend, witness, sync_period, Instant::now());
         begin(&mut reconciler, first, in_sync);
         let mut ended = Ok(());
         let stop = async { ended = ending.await };
-        match reconcile(&mut reconciler, &mut feed, &mut bell, pace, stop).await {
+        match reconcile(&mut reconciler, &mut feed, &mut alarm, pace, stop).await {
             Ended::Stopped => {
                 ended.map_err(|failure| format!("{failure}; the rules stay"))?;
                 tracing::info!("stopped; the rules stay (`kube-verdict cleanup` removes them)");

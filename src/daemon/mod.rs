@@ -7,7 +7,7 @@
 //! that can never work ends the process; then everything is read ([`first`]); then the kernel is made equal to
 //! it; then, in a cluster, what kube-proxy left goes ([`crate::predecessor`]); from there on the loop follows the
 //! news. It ends at once when it is told to, or when the configuration file says something else, and the rules
-//! stay.
+//! stay. The service manager, if there is one, is told of all of this ([`supervisor`]).
 
 mod alarm;
 mod attendants;
@@ -15,10 +15,13 @@ mod first;
 mod ipvs;
 mod life;
 mod outside;
+mod reload;
 mod schedulers;
 mod stop;
+mod supervisor;
 
 use std::error::Error;
+use std::sync::Arc;
 
 use kube_verdict_nftables::Netlink;
 use tokio::runtime::Handle;
@@ -31,6 +34,7 @@ use crate::probe::{ProbeMetrics, Probed, Unprobed};
 use crate::source::kubernetes::{self, Part};
 use crate::source::manifests::{Directory, follow};
 use life::Life;
+use supervisor::Supervisor;
 
 /// Why the daemon ended, in words that are enough by themselves.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -40,7 +44,10 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 pub fn run(manifests: Option<Directory>, netlink: Netlink, loaded: Loaded) -> Result<(), Failure> {
     let outside = outside::start()?;
     let inside = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = inside.block_on(serve(manifests, netlink, loaded, outside.handle().clone()));
+    let supervisor = Supervisor::new();
+    let result =
+        inside.block_on(serve(manifests, netlink, loaded, supervisor.clone(), outside.handle().clone()));
+    supervisor.stopping(&result);
     // Whoever still speaks to somebody is not waited for.
     outside.shutdown_background();
     result
@@ -51,6 +58,7 @@ async fn serve(
     manifests: Option<Directory>,
     netlink: Netlink,
     loaded: Loaded,
+    supervisor: Supervisor,
     outside: Handle,
 ) -> Result<(), Failure> {
     let effective = loaded.effective.clone();
@@ -59,13 +67,16 @@ async fn serve(
         Some(directory) => {
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from {}", directory.path().display());
+            supervisor.waiting("reading the manifests");
             let (follower, batches) = follow(directory)?;
+            let follower = Arc::new(follower);
+            reload::on_hangup(Arc::clone(&follower), supervisor.clone())?;
             let metrics = ProbeMetrics::new()?;
             let collectors = Vec::from(metrics.collectors());
             let probed = Probed::new(batches, outside.clone(), metrics, move || follower.recall());
             let (reliance, events) = (Reliance::Optional, Events::none());
             let in_sync = "the kernel is as the manifests say";
-            Life { netlink, loaded, name, reliance, outside, events, collectors, in_sync }
+            Life { netlink, loaded, name, reliance, outside, events, collectors, supervisor, in_sync }
                 .live(probed, stop)
                 .await
         }
@@ -77,12 +88,13 @@ async fn serve(
             };
             let name = node::name::name(effective.hostname_override.as_deref())?;
             tracing::info!("serving node {name:?} from the API server {}", access.url);
+            supervisor.waiting("waiting for the API server");
             let events = Events::to(access.client.clone(), &name, &outside);
             let part = Part { node_name: name.clone(), proxy_name: effective.service_proxy_name.clone() };
             let watches = Unprobed::new(kubernetes::follow(&access.client, &part, &outside));
             let (reliance, collectors) = (Reliance::Required, vec![requests.collector()]);
             let in_sync = "the kernel is as the API says";
-            Life { netlink, loaded, name, reliance, outside, events, collectors, in_sync }
+            Life { netlink, loaded, name, reliance, outside, events, collectors, supervisor, in_sync }
                 .live(watches, stop)
                 .await
         }

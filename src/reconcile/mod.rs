@@ -18,7 +18,7 @@ mod reconciler;
 mod run;
 mod witness;
 
-pub use backend::{Backend, Error, Outcome, Refused, Report, Servers};
+pub use backend::{Backend, Error, Leaving, Outcome, Refused, Report, Routing, Servers};
 pub use reconciler::Reconciler;
 pub use run::{Alarm, Ended, Input, News, Pace, run};
 pub use witness::{Repair, Scope, Synced, Witness};

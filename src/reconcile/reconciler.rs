@@ -189,7 +189,14 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
         let repair = self.drift.looked(mended, took, now);
         // What was mended was a batch, and those make deaf.
         self.drift.hear(self.backend.listen(), now);
-        self.settle(result?, (Scope::Everything, repair), None, start, now)
+        let Some(result) = result else {
+            // Virtual servers were counted, and that is news though nothing had to be done.
+            if self.backend.servers().is_some() {
+                self.tell((Scope::Upkeep, None), None, took, Ok(&Report::default()));
+            }
+            return None;
+        };
+        self.settle(result, (Scope::Everything, repair), None, start, now)
     }
 
     /// Tells the witness of a sync that ended.

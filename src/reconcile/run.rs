@@ -78,6 +78,8 @@ pub async fn run<B: Backend, W: Witness>(
                     reconciler.listen(Instant::now());
                     tokio::select! {
                         () = &mut stop => return Ended::Stopped,
+                        // What rings meanwhile is listened to afterwards; the alarm is to see that somebody waits.
+                        () = rings_unheard(alarm) => {}
                         () = sleep(period) => {}
                     }
                 }
@@ -86,6 +88,12 @@ pub async fn run<B: Backend, W: Witness>(
                 reconciler.wake(Instant::now());
             }
         }
+    }
+}
+
+async fn rings_unheard(alarm: &mut impl Alarm) {
+    loop {
+        alarm.rings().await;
     }
 }
 

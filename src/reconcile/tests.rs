@@ -361,3 +361,24 @@ fn a_change_that_meets_a_foreign_one_mends_it_and_it_is_counted() {
     ours.listen(now);
     assert_eq!(counts(&ours).1, 1);
 }
+
+/// Rings once a second, and knows how often it was waited for.
+struct Seconds(u32);
+
+impl super::Alarm for Seconds {
+    async fn rings(&mut self) {
+        self.0 += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_waits_for_the_alarm_between_two_changes_as_well() {
+    let mut ours = reconciler(Instant::now());
+    let mut news = Waiting(Some(Input::default()));
+    let mut seconds = Seconds(0);
+    let pace = Pace { min_sync_period: Some(Duration::from_secs(100)) };
+    let stop = tokio::time::sleep(Duration::from_secs(50));
+    assert_eq!(run(&mut ours, &mut news, &mut seconds, pace, stop).await, Ended::Stopped);
+    assert!(seconds.0 >= 49, "{}", seconds.0);
+}

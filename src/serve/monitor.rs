@@ -116,7 +116,8 @@ impl Monitor {
         let compared = |family| sync.outcome.is_ok_and(|report| report.synced.contains(&family));
         for family in Family::BOTH {
             let figures = &sync.figures[family];
-            if let Some(took) = figures.took {
+            // What upkeep took no table did.
+            if let Some(took) = figures.took.filter(|_| sync.scope != Scope::Upkeep) {
                 let is_full = sync.scope == Scope::Everything || compared(family);
                 let kind = if is_full {
                     &metrics.programming.full_syncs

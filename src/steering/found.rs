@@ -1,10 +1,12 @@
 //! What there is, as the kernel lists it.
 
+use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::Family;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::RouteMessage;
 use netlink_packet_route::rule::RuleMessage;
 
+use super::rule::{self, Rule};
 use super::{Error, route};
 use crate::rtnetlink::Rtnetlink;
 
@@ -16,6 +18,13 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// The marks that our rules name.
+    pub(super) fn marks(&self, family: Family) -> impl Iterator<Item = Marks> {
+        let ours = self.rules.iter().filter(|message| rule::is_ours(message));
+        let marks = ours.filter_map(move |message| Rule::of(message, family));
+        marks.filter_map(|Rule { mark, .. }| Marks::new(mark.value, mark.mask).ok())
+    }
+
     pub(super) fn read(rtnetlink: &mut Rtnetlink, family: Family) -> Result<Found, Error> {
         let mut found = Found::default();
         let mut question = RuleMessage::default();

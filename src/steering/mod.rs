@@ -133,6 +133,25 @@ pub fn remove() -> Result<Outcome, Error> {
     each_family(|_| None)
 }
 
+/// The marks of the rules that are there: those of an earlier run, whatever it was configured with.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn marks() -> Result<Vec<Marks>, Error> {
+    let mut rtnetlink = Rtnetlink::open().map_err(Error::open)?;
+    let mut marks = Vec::new();
+    for family in Family::BOTH {
+        match Found::read(&mut rtnetlink, family) {
+            // A kernel without the family has nothing of ours in it.
+            Err(error) if error.is_lack() => {}
+            found => marks.extend(found?.marks(family)),
+        }
+    }
+    marks.sort_unstable_by_key(|marks| (marks.mask(), marks.value()));
+    marks.dedup();
+    Ok(marks)
+}
+
 fn each_family(wanted: impl Fn(Family) -> Option<Mark>) -> Result<Outcome, Error> {
     let mut rtnetlink = Rtnetlink::open().map_err(Error::open)?;
     let mut outcome = Outcome::default();

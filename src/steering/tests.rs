@@ -253,3 +253,13 @@ fn who_keeps_it_hears_of_it() {
         wait("lo down and up");
     });
 }
+
+#[test]
+fn the_rules_tell_which_marks_an_earlier_run_had() {
+    alone(|| {
+        assert_eq!(marks().unwrap(), []);
+        ip("rule add pref 6 fwmark 0x100000/0xf00000 lookup 19286");
+        both().ensure().unwrap();
+        assert_eq!(marks().unwrap(), [Marks::DEFAULT]);
+    });
+}

@@ -113,7 +113,7 @@ pub fn what_is_wanted_is_there() {
         let made = [
             "-A -f 1258291201 -6 -s wlc",
             "-A -f 1258291201 -s rr",
-            "-A -f 1258291202 -s sh -b sh-port",
+            "-A -f 1258291202 -s sh -b sh-fallback,sh-port",
             "-A -f 1258291203 -6 -s rr",
             "-a -f 1258291201 -6 -r [fd00:2::2]:8080 -m -w 1",
             "-a -f 1258291201 -r 10.2.0.2:8080 -m -w 1",

@@ -12,6 +12,7 @@ mod director;
 mod node;
 mod run;
 mod steering;
+mod switching;
 mod takeover;
 mod talk;
 mod words;
@@ -50,8 +51,12 @@ const TESTS: &[(&str, fn())] = &[
         words::idle_connections_are_reset_and_a_firewall_has_to_know_the_marks,
     ),
     ("takeover::connections_go_on_and_what_they_need_goes_after_them", takeover::connections_go_on),
+    ("takeover::connections_go_on_when_ours_is_ipvs_mode_too", takeover::connections_go_on_to_ipvs),
     ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),
     ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),
+    ("switching::from_nftables_to_ipvs_and_back", switching::there_and_back),
+    ("switching::other_marks_and_cleanup", switching::other_marks),
+    ("switching::nobody_notices", switching::nobody_notices),
 ];
 
 fn main() -> ExitCode {

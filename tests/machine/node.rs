@@ -1,11 +1,11 @@
-//! A node that kube-proxy's IPVS mode has served, rebuilt from what it leaves there (reference §12), with pods and a
-//! client around it, and with things of others that look alike.
+//! A node with pods and a client around it, and the daemon in it. On demand one that kube-proxy's IPVS mode has served,
+//! rebuilt from what it leaves there (reference §12), with things of others that look alike.
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::talk::{serve, within};
+use crate::talk::{serve, serve_datagrams, within};
 
 pub const NODE: &str = "node";
 /// The Service by its cluster IPs, its external address and its NodePort.
@@ -140,20 +140,22 @@ spec:
   clusterIPs: [10.96.0.1, \"fd00:10:96::1\"]
   ipFamilies: [IPv4, IPv6]
   externalIPs: [198.51.100.7]
-  ports: [{name: http, protocol: TCP, port: 80, nodePort: 30080}]
+  ports:
+    - {name: http, protocol: TCP, port: 80, nodePort: 30080}
+    - {name: echo, protocol: UDP, port: 7, nodePort: 30007}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {name: web-4, namespace: default, labels: {kubernetes.io/service-name: web}}
 addressType: IPv4
-ports: [{name: http, protocol: TCP, port: 8080}]
+ports: [{name: http, protocol: TCP, port: 8080}, {name: echo, protocol: UDP, port: 7070}]
 endpoints: [{addresses: [10.2.1.2]}, {addresses: [10.2.2.2]}]
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {name: web-6, namespace: default, labels: {kubernetes.io/service-name: web}}
 addressType: IPv6
-ports: [{name: http, protocol: TCP, port: 8080}]
+ports: [{name: http, protocol: TCP, port: 8080}, {name: echo, protocol: UDP, port: 7070}]
 endpoints: [{addresses: [\"fd00:2:1::2\"]}, {addresses: [\"fd00:2:2::2\"]}]
 ";
 
@@ -178,7 +180,7 @@ pub fn run_there(words: &str, input: &str) -> String {
     within(NODE, || run(words, input))
 }
 
-/// Makes it all anew.
+/// Makes it anew, with nobody's rules.
 pub fn set() {
     const HOSTS: [(&str, &str, &str); 3] = [
         ("client", "192.0.2", "2001:db8:"),
@@ -205,18 +207,28 @@ pub fn set() {
     }
     run_there("ip -batch -", "route add default via 192.0.2.2\nroute add default via 2001:db8::2\n");
     within(NODE, || {
-        for (name, value) in [
-            ("ipv4/ip_forward", "1"),
-            ("ipv6/conf/all/forwarding", "1"),
-            ("ipv4/vs/conntrack", "1"),
-            ("ipv4/vs/expire_nodest_conn", "1"),
-            ("ipv4/vs/expire_quiescent_template", "1"),
-        ] {
-            std::fs::write(format!("/proc/sys/net/{name}"), value).unwrap_or_else(|e| panic!("{name}: {e}"));
+        for (name, value) in [("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")] {
+            set_sysctl(name, value);
         }
     });
     serve("pod-a", 8080);
     serve("pod-b", 8080);
+    serve_datagrams("pod-a", 7070);
+    serve_datagrams("pod-b", 7070);
+}
+
+fn set_sysctl(name: &str, value: &str) {
+    std::fs::write(format!("/proc/sys/net/{name}"), value).unwrap_or_else(|e| panic!("{name}: {e}"));
+}
+
+/// Makes it anew, as kube-proxy's IPVS mode leaves it.
+pub fn set_after_kube_proxy() {
+    set();
+    within(NODE, || {
+        for name in ["conntrack", "expire_nodest_conn", "expire_quiescent_template"] {
+            set_sysctl(&format!("ipv4/vs/{name}"), "1");
+        }
+    });
     run_there("ip -batch -", DEVICES);
     run_there("ipvsadm -R", SERVERS);
     run_there("ipvsadm -R", &FOREIGN.map(|line| format!("{line}\n")).concat());
@@ -231,17 +243,59 @@ pub fn set() {
 /// The daemon in the node, serving what kube-proxy served.
 pub struct Daemon(Child);
 
+/// How it balances: the modes, by what is in their tables and in no other's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Nftables,
+    Ipvs,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Nftables => "nftables",
+            Mode::Ipvs => "ipvs",
+        }
+    }
+
+    fn map(self) -> &'static str {
+        match self {
+            Mode::Nftables => "map endpoints {",
+            Mode::Ipvs => "map marks {",
+        }
+    }
+}
+
 impl Daemon {
-    pub fn start() -> Daemon {
+    /// Starts it, and waits until it serves.
+    pub fn start(mode: Mode) -> Daemon {
+        let daemon = Daemon::launch(mode);
+        daemon.wait(mode);
+        daemon
+    }
+
+    /// Starts it.
+    pub fn launch(mode: Mode) -> Daemon {
+        Daemon::launch_with(mode, &[])
+    }
+
+    /// Starts it with more flags.
+    pub fn launch_with(mode: Mode, flags: &[&str]) -> Daemon {
         std::fs::create_dir_all("/tmp/manifests").expect("a directory");
         std::fs::write("/tmp/manifests/web.yaml", MANIFESTS).expect("writing manifests");
         let child = within(NODE, || {
             Command::new("./kube-verdict")
                 .args(["--manifests", "/tmp/manifests", "--hostname-override", NODE])
-                .args(["--proxy-mode", "nftables", "--nodeport-addresses", "192.0.2.0/24,2001:db8::/64"])
+                .args(["--nodeport-addresses", "192.0.2.0/24,2001:db8::/64"])
+                .args(["--proxy-mode", mode.name(), "--ipvs-udp-timeout", "30s"])
+                .args(flags)
                 .spawn()
         });
-        let daemon = Daemon(child.expect("starting the daemon"));
+        Daemon(child.expect("starting the daemon"))
+    }
+
+    /// Waits until the table is that of its mode.
+    pub fn wait(&self, mode: Mode) {
         let serves = |family: &str| {
             let output = within(NODE, || {
                 Command::new("nft")
@@ -249,25 +303,32 @@ impl Daemon {
                     .stderr(Stdio::null())
                     .output()
             });
-            String::from_utf8_lossy(&output.expect("nft").stdout).contains(if family == "ip" {
-                "10.96.0.1"
-            } else {
-                "fd00:10:96::1"
-            })
+            let listed = String::from_utf8_lossy(&output.expect("nft").stdout).into_owned();
+            let vip = if family == "ip" { "10.96.0.1" } else { "fd00:10:96::1" };
+            listed.contains(vip) && listed.contains(mode.map())
         };
         let deadline = Instant::now() + PATIENCE;
         while !(serves("ip") && serves("ip6")) {
             assert!(Instant::now() < deadline, "the daemon does not serve");
             std::thread::sleep(Duration::from_millis(100));
         }
-        daemon
+    }
+
+    /// Kills it at once. Its rules stay.
+    pub fn kill(mut self) {
+        self.end();
+        std::mem::forget(self);
+    }
+
+    fn end(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.end();
         for family in ["ip", "ip6"] {
             run_there(&format!("nft delete table {family} kube-verdict"), "");
         }

@@ -1,5 +1,5 @@
-//! From kube-proxy's IPVS mode to ours: what IPVS has established goes on, what is new is ours, and afterwards
-//! nothing of kube-proxy's is left, and everything of others.
+//! From kube-proxy's IPVS mode to either of ours: what IPVS has established for it goes on, what is new is ours, and
+//! afterwards nothing of kube-proxy's is left, and everything of others.
 
 use std::net::IpAddr;
 use std::process::Command;
@@ -8,21 +8,34 @@ use std::thread;
 use std::time::Duration;
 
 use kube_verdict::predecessor::{Established, Report, Wait, retire};
-use kube_verdict_ipvs_codec::Ipvs;
+use kube_verdict_ipvs_codec::{Ipvs, Key};
+use kube_verdict_nftables::layout::Marks;
 
 use crate::codec::ipvsadm;
-use crate::node::{self, Daemon, EXTERNAL, FOREIGN, IDLE, NODE, NODE_PORT, WEB, WEB_6, run_there};
+use crate::node::{self, Daemon, EXTERNAL, FOREIGN, IDLE, Mode, NODE, NODE_PORT, WEB, WEB_6, run_there};
 use crate::talk::{Talk, enter, within};
 
 /// How long waiting may take after the last connection: IPVS remembers a reset for ten seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Connections that IPVS knows.
-fn in_ipvs() -> u32 {
+pub fn in_ipvs() -> u32 {
+    connections(|_| true)
+}
+
+/// Those of kube-proxy's virtual servers.
+fn of_kube_proxy() -> u32 {
+    connections(|key| matches!(key, Key::Address { .. }))
+}
+
+fn connections(counts: fn(&Key) -> bool) -> u32 {
     within(NODE, || {
         let mut ipvs = Ipvs::open().expect("IPVS");
         let mut count = 0;
         for server in ipvs.virtual_servers().expect("virtual servers") {
+            if !counts(&server.server.key) {
+                continue;
+            }
             let real = ipvs.real_servers(&server.server.key).expect("real servers");
             count += real.iter().map(|real| real.connections.active + real.connections.inactive).sum::<u32>();
         }
@@ -30,7 +43,7 @@ fn in_ipvs() -> u32 {
     })
 }
 
-fn servers() -> Vec<String> {
+pub fn servers() -> Vec<String> {
     within(NODE, || ipvsadm("-Sn"))
 }
 
@@ -57,8 +70,15 @@ fn wait_there(wait: Wait) -> Receiver<()> {
     waited
 }
 
+/// Whether a line of ipvsadm's is about a virtual server of the daemon's.
+fn is_the_daemons(line: &str) -> bool {
+    let mark = line.split_whitespace().skip_while(|word| *word != "-f").nth(1);
+    mark.and_then(|mark| mark.parse().ok()).is_some_and(|mark| Marks::DEFAULT.is_ours(mark))
+}
+
 fn only_others_are_left() {
-    assert_eq!(servers(), FOREIGN);
+    let left: Vec<String> = servers().into_iter().filter(|line| !is_the_daemons(line)).collect();
+    assert_eq!(left, FOREIGN);
     let links = run_there("ip -o link", "");
     assert!(!links.contains("kube-ipvs0") && links.contains("mine0"), "{links}");
     assert_eq!(run_there("ipset list -n", "").trim(), "KUBE-MINE");
@@ -78,17 +98,37 @@ fn is_nodes(address: IpAddr) -> bool {
 }
 
 pub fn connections_go_on() {
-    node::set();
+    connections_go_on_to(Mode::Nftables);
+}
+
+pub fn connections_go_on_to_ipvs() {
+    connections_go_on_to(Mode::Ipvs);
+}
+
+fn connections_go_on_to(mode: Mode) {
+    node::set_after_kube_proxy();
     let mut old: Vec<Talk> =
         [("client", WEB), ("client", NODE_PORT), (NODE, WEB), ("client", WEB_6), (NODE, WEB_6)]
             .into_iter()
             .map(|(from, to)| Talk::open(from, to))
             .collect();
     old.iter_mut().for_each(|talk| drop(talk.go_on()));
-    assert_eq!(in_ipvs(), old.len() as u32, "IPVS does not serve");
+    let old_count = old.len() as u32;
+    assert_eq!(in_ipvs(), old_count, "IPVS does not serve");
 
-    let _daemon = Daemon::start();
+    let _daemon = Daemon::start(mode);
     old.iter_mut().for_each(|talk| drop(talk.go_on()));
+    // kube-proxy's rules are still there, and are not asked.
+    let mut new: Vec<Talk> = [("client", WEB), ("client", NODE_PORT), ("client", WEB_6)]
+        .into_iter()
+        .map(|(from, to)| Talk::open(from, to))
+        .collect();
+    let are_where_they_should_be = |new: &[Talk]| {
+        assert_eq!(of_kube_proxy(), old_count, "kube-proxy's virtual servers have got new connections");
+        let ours = if mode == Mode::Ipvs { new.len() as u32 } else { 0 };
+        assert_eq!(in_ipvs() - of_kube_proxy(), ours, "connections that our virtual servers have");
+    };
+    are_where_they_should_be(&new);
     let (report, wait) = take_over();
     assert_eq!(report.failures, [""; 0]);
     let removed: Vec<String> = report.removed.iter().map(ToString::to_string).collect();
@@ -113,7 +153,6 @@ pub fn connections_go_on() {
         (NODE, WEB),
         (NODE, WEB_6),
     ];
-    let mut new = Vec::new();
     for (from, to) in ways {
         for _ in 0..5 {
             let mut talk = Talk::open(from, to);
@@ -126,7 +165,7 @@ pub fn connections_go_on() {
             new.push(talk);
         }
     }
-    assert_eq!(in_ipvs(), old.len() as u32, "IPVS has got new connections");
+    are_where_they_should_be(&new);
     // Some looks later everything still goes on.
     assert!(waited.recv_timeout(Duration::from_secs(10)).is_err(), "it did not wait");
     old.iter_mut().chain(&mut new).for_each(|talk| drop(talk.go_on()));
@@ -141,7 +180,7 @@ pub fn connections_go_on() {
 }
 
 pub fn cleanup_does_not_wait() {
-    node::set();
+    node::set_after_kube_proxy();
     let mut talks = ["client", NODE].map(|from| Talk::open(from, WEB));
     talks.iter_mut().for_each(|talk| drop(talk.go_on()));
     let cleanup = || {
@@ -163,7 +202,7 @@ pub fn cleanup_does_not_wait() {
 }
 
 pub fn a_kube_proxy_that_runs_is_left_alone() {
-    node::set();
+    node::set_after_kube_proxy();
     let mut talk = Talk::open("client", WEB);
     talk.go_on();
     let (_, wait) = take_over();

@@ -1,13 +1,14 @@
 //! Servers in network namespaces, and conversations with them.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// How long an answer may take; one that is lost never comes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,6 +50,17 @@ fn answer(name: &str, stream: TcpStream) -> Option<()> {
     Some(())
 }
 
+/// Connects from a port that nobody has used before. IPVS cannot tell the answers of two connections apart that come
+/// from one port, go to two addresses, and get the same real server; a client chooses its ports by address.
+fn connect(to: &SocketAddr) -> io::Result<TcpStream> {
+    static NEXT: AtomicU16 = AtomicU16::new(33_000);
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = Socket::new(Domain::for_address(*to), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(any, NEXT.fetch_add(1, Ordering::Relaxed)).into())?;
+    socket.connect_timeout(&(*to).into(), PATIENCE)?;
+    Ok(socket.into())
+}
+
 /// A connection that is open.
 #[derive(Debug)]
 pub struct Talk {
@@ -61,7 +73,7 @@ impl Talk {
     /// Opens one from a namespace.
     pub fn open(netns: &str, to: &str) -> Talk {
         let to: SocketAddr = to.parse().expect("an address and a port");
-        let stream = within(netns, || TcpStream::connect_timeout(&to, PATIENCE))
+        let stream = within(netns, || connect(&to))
             .unwrap_or_else(|error| panic!("{netns} cannot connect to {to}: {error}"));
         stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
         let answers = BufReader::new(stream.try_clone().expect("the same socket"));
@@ -71,9 +83,11 @@ impl Talk {
     /// Says something; who answered, and whom it sees as the client.
     pub fn go_on(&mut self) -> (String, IpAddr) {
         self.words += 1;
-        writeln!(self.stream, "{}", self.words).expect("sending");
+        let said = writeln!(self.stream, "{}", self.words);
+        said.unwrap_or_else(|error| panic!("{:?} does not send: {error}", self.stream));
         let mut answer = String::new();
-        self.answers.read_line(&mut answer).expect("an answer");
+        let heard = self.answers.read_line(&mut answer);
+        heard.unwrap_or_else(|error| panic!("{:?} has no answer: {error}", self.stream));
         let mut words = answer.split_whitespace();
         let mut word = || words.next().unwrap_or_else(|| panic!("half an answer: {answer:?}")).to_owned();
         let (name, peer, echo) = (word(), word(), word());
@@ -92,5 +106,52 @@ impl Talk {
     /// Ends it by a reset: it leaves nothing in TIME_WAIT.
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("no lingering");
+    }
+}
+
+/// Has a server in a namespace answer every datagram with the namespace's name, in both families.
+pub fn serve_datagrams(netns: &'static str, port: u16) {
+    let socket = within(netns, || UdpSocket::bind(("::", port)).expect("a socket"));
+    thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+            let words = format!("{netns} {}", String::from_utf8_lossy(&buffer[..length]));
+            let _ = socket.send_to(words.as_bytes(), peer);
+        }
+    });
+}
+
+/// Datagrams from one port to another.
+#[derive(Debug)]
+pub struct Flow {
+    socket: UdpSocket,
+    words: usize,
+}
+
+impl Flow {
+    /// Begins one from a namespace.
+    pub fn begin(netns: &str, to: &str) -> Flow {
+        let to: SocketAddr = to.parse().expect("an address and a port");
+        let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = within(netns, || {
+            let socket = UdpSocket::bind(any).expect("a socket");
+            socket.connect(to).map(|()| socket)
+        });
+        let socket = socket.unwrap_or_else(|error| panic!("{netns} to {to}: {error}"));
+        socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        Flow { socket, words: 0 }
+    }
+
+    /// Says something; who answered.
+    pub fn go_on(&mut self) -> String {
+        self.words += 1;
+        let word = self.words.to_string();
+        self.socket.send(word.as_bytes()).expect("sending");
+        let mut buffer = [0; 64];
+        let length = self.socket.recv(&mut buffer).expect("an answer");
+        let answer = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        let (name, echo) = answer.split_once(' ').unwrap_or_else(|| panic!("half an answer: {answer:?}"));
+        assert_eq!(echo, word);
+        name.to_owned()
     }
 }

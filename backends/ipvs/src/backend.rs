@@ -4,9 +4,13 @@
 //! batch that is atomic, then what nothing leads to any more ([`Director`]). A packet of any moment is led to servers
 //! that are there; and whatever step fails, or a process that is killed after any, leaves something that the next
 //! sync makes right, since that reads both back.
+//!
+//! With [`Balancer::SlotsBesideIpvs`] the same serves a node that left IPVS mode: no virtual server is wanted any more,
+//! so those that are there drain; when none is left ([`Ipvs::is_empty`]) it does without them ([`Ipvs::dismiss`]).
 
 use std::time::Instant;
 
+use kube_verdict_nftables::layout::Balancer;
 use kube_verdict_nftables::{self as nftables, Companion, Heard, Nftables, Options};
 use kube_verdict_table::{Backend, Change, Family, Flows, PerFamily, ServicePortName, ServiceTable};
 
@@ -19,7 +23,8 @@ pub struct Ipvs<N, I> {
 
 /// The director, told by the nftables backend, and what it said.
 struct Follower<I> {
-    director: Director<I>,
+    /// None: IPVS is done with
+    director: Option<Director<I>>,
     report: Report,
     errors: Vec<Error>,
 }
@@ -49,12 +54,30 @@ impl<I: Kernel> Follower<I> {
             Err(error) => self.errors.push(error),
         }
     }
+
+    fn note_all(&mut self, result: Result<Report, Vec<Error>>) {
+        match result {
+            Ok(report) => self.report.extend(report),
+            Err(errors) => self.errors.extend(errors),
+        }
+    }
 }
 
 impl<I: Kernel> Companion for Follower<I> {
+    fn taken(&mut self, family: Family, now: Instant) -> Vec<u32> {
+        let Some(director) = &mut self.director else { return Vec::new() };
+        match director.taken(family, now) {
+            Ok(marks) => marks,
+            // It will fail again in a moment, and be told then.
+            Err(_) => Vec::new(),
+        }
+    }
+
     fn raise(&mut self, family: Family, wanted: &Wanted, now: Instant) {
-        let result = self.director.raise(family, wanted, now);
-        self.note(result);
+        if let Some(director) = &mut self.director {
+            let result = director.raise(family, wanted, now);
+            self.note(result);
+        }
     }
 
     fn lower(&mut self, family: Family, table: &ServiceTable, now: Instant) {
@@ -62,15 +85,17 @@ impl<I: Kernel> Companion for Follower<I> {
             let serving = || table.serving(&server.service, server.protocol, family);
             !table.has_frontends(&server.service) || serving().binary_search(backend).is_ok()
         };
-        let result = self.director.lower(family, &still_serves, now);
-        self.note(result);
+        if let Some(director) = &mut self.director {
+            let result = director.lower(family, &still_serves, now);
+            self.note(result);
+        }
     }
 }
 
 impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
     /// A backend that knows nothing yet of its kernel. `options` say the marks that the director was made with.
     pub fn new(kernel: N, options: Options, director: Director<I>) -> Self {
-        let follower = Follower { director, report: Report::default(), errors: Vec::new() };
+        let follower = Follower { director: Some(director), report: Report::default(), errors: Vec::new() };
         Ipvs { steering: Nftables::with_companion(kernel, options, follower) }
     }
 
@@ -84,9 +109,21 @@ impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
         self.steering.kernel_mut()
     }
 
-    /// The virtual servers.
-    pub fn director_mut(&mut self) -> &mut Director<I> {
-        &mut self.steering.companion_mut().director
+    /// The virtual servers; None: IPVS is done with.
+    pub fn director_mut(&mut self) -> Option<&mut Director<I>> {
+        self.steering.companion_mut().director.as_mut()
+    }
+
+    /// Whether nothing of ours is in IPVS any more, nor is to be, as far as is known.
+    pub fn is_empty(&self) -> bool {
+        let director = self.steering.companion().director.as_ref();
+        director.is_none_or(|director| Family::BOTH.into_iter().all(|family| director.is_empty(family)))
+    }
+
+    /// From the next sync on connections are spread over slots, and IPVS is not looked at again.
+    pub fn dismiss(&mut self) {
+        self.steering.companion_mut().director = None;
+        self.steering.set_balancer(Balancer::Slots);
     }
 
     /// As [`Nftables::keep_unknown`].
@@ -116,9 +153,8 @@ impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
     pub fn verify(&mut self, table: &ServiceTable, now: Instant) -> Option<Result<Written, Failed>> {
         let result = self.steering.verify(table, now);
         let follower = self.steering.companion_mut();
-        match follower.director.verify(now) {
-            Ok(report) => follower.report.extend(report),
-            Err(errors) => follower.errors.extend(errors),
+        if let Some(verified) = follower.director.as_mut().map(|director| director.verify(now)) {
+            follower.note_all(verified);
         }
         let nothing = result.is_none() && follower.errors.is_empty() && follower.report.is_nothing();
         let settled = self.settle(result.unwrap_or(Ok(nftables::Report::default())));
@@ -132,7 +168,8 @@ impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
         for family in Family::BOTH {
             let of_family = flows.iter().filter(|flows| flows.frontends.iter().any(|f| f.family() == family));
             let services: Vec<&ServicePortName> = of_family.map(|flows| &*flows.service).collect();
-            if follower.director.reconsider(family, &services) {
+            let director = follower.director.as_mut();
+            if director.is_some_and(|director| director.reconsider(family, &services)) {
                 follower.lower(family, table, now);
             }
         }
@@ -142,7 +179,8 @@ impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
     /// When [`Ipvs::tend`] has something to do.
     pub fn next_tend(&self) -> Option<Instant> {
         let follower = self.steering.companion();
-        [self.steering.next_retry(), follower.director.next_tend()].into_iter().flatten().min()
+        let servers = follower.director.as_ref().and_then(Director::next_tend);
+        [self.steering.next_retry(), servers].into_iter().flatten().min()
     }
 
     /// Deletes servers that have drained, and tries again what was refused. Says whether it compared everything.
@@ -151,9 +189,8 @@ impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
             return (true, self.sync(table, now));
         }
         let follower = self.steering.companion_mut();
-        match follower.director.tend(now) {
-            Ok(report) => follower.report.extend(report),
-            Err(errors) => follower.errors.extend(errors),
+        if let Some(tended) = follower.director.as_mut().map(|director| director.tend(now)) {
+            follower.note_all(tended);
         }
         (false, self.settle(Ok(nftables::Report::default())))
     }
@@ -165,7 +202,11 @@ impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
 
     /// What there is of virtual servers; None: that is not known. It is counted, one by one.
     pub fn servers(&self) -> PerFamily<Option<Figures>> {
-        PerFamily::from_fn(|family| self.steering.companion().director.figures(family))
+        let director = self.steering.companion().director.as_ref();
+        PerFamily::from_fn(|family| match director {
+            Some(director) => director.figures(family),
+            None => Some(Figures::default()),
+        })
     }
 
     fn settle(
@@ -173,10 +214,12 @@ impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
         steering: Result<nftables::Report, Vec<nftables::Error>>,
     ) -> Result<Written, Failed> {
         let follower = self.steering.companion_mut();
-        let servers = std::mem::take(&mut follower.report);
         let errors = std::mem::take(&mut follower.errors);
+        // What else there is to say after a failure is said with the next success.
         match steering {
-            Ok(steering) if errors.is_empty() => Ok(Written { steering, servers }),
+            Ok(steering) if errors.is_empty() => {
+                Ok(Written { steering, servers: std::mem::take(&mut follower.report) })
+            }
             Ok(_) => Err(Failed { steering: Vec::new(), servers: errors }),
             Err(steering) => Err(Failed { steering, servers: errors }),
         }

@@ -86,12 +86,12 @@ mod tests {
         let v6 = wanted(vec![(0x4b00_0002, server(Some("wlc,flag-3"), &["[fd00::2]:8080"]))]);
         let wanted = PerFamily::from_fn(|family| if family == Family::V4 { v4.clone() } else { v6.clone() });
         let expected = "\
--A -f 1258291202 -s mh -b mh-port
+-A -f 1258291202 -s mh -b mh-fallback,mh-port
 -a -f 1258291202 -r 10.2.0.2:8080 -m -w 1
 -a -f 1258291202 -r 10.2.0.3:8080 -m -w 1
 -A -f 1258291204 -s sh -b sh-fallback,sh-port
 -a -f 1258291204 -r 10.2.0.4:53 -m -w 1
--A -f 1258291206 -s mh -b mh-port
+-A -f 1258291206 -s mh -b mh-fallback,mh-port
 -A -f 1258291202 -6 -s wlc -b flag-3
 -a -f 1258291202 -6 -r [fd00::2]:8080 -m -w 1
 ";

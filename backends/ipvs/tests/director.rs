@@ -196,7 +196,7 @@ fn a_scheduler_that_the_kernel_lacks_is_replaced_and_told_once() {
         (server.scheduler.to_string(), server.flags)
     };
     assert_eq!(used(&mut stage, 1), ("rr".to_owned(), 0));
-    assert_eq!(used(&mut stage, 3), ("sh".to_owned(), flags::SCHEDULER_2));
+    assert_eq!(used(&mut stage, 3), ("sh".to_owned(), flags::SCHEDULER_1 | flags::SCHEDULER_2));
     assert_eq!(stage.director.figures(V4).unwrap().schedulers_replaced, 3);
 
     // A full sync tries again, on one of them, and does not tell again.

@@ -116,8 +116,8 @@ pub enum Expr {
     Ct { key: u32, direction: Option<u8>, slot: u32 },
     /// store in the connection
     CtSet { key: u32, slot: u32 },
-    /// destination NAT
-    Dnat { family: u32, address: u32, port: u32 },
+    /// destination NAT; the port stays if there is none
+    Dnat { family: u32, address: u32, port: Option<u32> },
     /// masquerade
     Masquerade { flags: u32 },
     /// reject
@@ -251,11 +251,11 @@ impl Code {
             }
             Statement::Dnat(key, set) => {
                 self.map(key, *set);
-                let (family, port) = match self.family {
-                    Family::V4 => (libc::NFPROTO_IPV4, 1),
-                    Family::V6 => (libc::NFPROTO_IPV6, 4),
-                };
-                self.exprs.push(Expr::Dnat { family: family as u32, address: 0, port });
+                self.dnat(Some(width(Field::Daddr, self.family)));
+            }
+            Statement::KeepDestination => {
+                self.load(Field::Daddr, 0);
+                self.dnat(None);
             }
             Statement::Masquerade => {
                 self.exprs.push(Expr::Masquerade { flags: NAT_RANGE_PROTO_RANDOM_FULLY })
@@ -277,6 +277,15 @@ impl Code {
 
     fn verdict(&mut self, jump: Jump) {
         self.exprs.push(Expr::Verdict(jump));
+    }
+
+    /// To the address that was loaded.
+    fn dnat(&mut self, port: Option<u32>) {
+        let family = match self.family {
+            Family::V4 => libc::NFPROTO_IPV4,
+            Family::V6 => libc::NFPROTO_IPV6,
+        };
+        self.exprs.push(Expr::Dnat { family: family as u32, address: 0, port });
     }
 
     fn compare(&mut self, op: Compare, data: Vec<u8>) {

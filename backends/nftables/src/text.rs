@@ -241,6 +241,7 @@ impl Text {
             Statement::Masquerade => "masquerade fully-random".into(),
             Statement::Jump(chain) => format!("jump {chain}"),
             Statement::Goto(chain) => format!("goto {chain}"),
+            Statement::KeepDestination => format!("dnat {ip} to {}", self.field(Field::Daddr)),
             Statement::Accept => "accept".into(),
             Statement::Drop => "drop".into(),
             Statement::Reject => "reject".into(),

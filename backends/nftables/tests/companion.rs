@@ -32,6 +32,10 @@ struct State {
 }
 
 impl Companion for Follower {
+    fn taken(&mut self, family: Family, _: Instant) -> Vec<u32> {
+        self.0.lock().unwrap().servers[family].keys().copied().collect()
+    }
+
     fn raise(&mut self, family: Family, wanted: &Wanted, _: Instant) {
         let state = &mut *self.0.lock().unwrap();
         state.raised += 1;
@@ -164,4 +168,37 @@ fn changed_endpoints_change_servers_and_no_elements() {
     let state = follower.0.lock().unwrap();
     let different: BTreeSet<usize> = state.servers.v4.values().map(Vec::len).collect();
     assert_eq!(different, BTreeSet::from([3]));
+}
+
+#[test]
+fn a_mark_whose_virtual_server_still_drains_is_not_given_to_another() {
+    let mut table = empty_table();
+    let (mut ours, follower) = ours();
+    let draining = MARKS.mark(2).unwrap();
+    follower.0.lock().unwrap().servers.v4.insert(draining, vec![]);
+    table.update([service(1, 0)]);
+    table.update(slices(1, &[1, 2]));
+    ours.sync(&table, Instant::now()).unwrap();
+    let (v4, v6) = (marks(&mut ours, &table, Family::V4), marks(&mut ours, &table, Family::V6));
+    assert!(!v4.contains_key(&draining) && v6.contains_key(&draining));
+}
+
+#[test]
+fn service_ports_keep_their_marks_when_somebody_removes_all_rules() {
+    let mut table = empty_table();
+    let (mut ours, _) = ours();
+    for n in [3, 1, 2] {
+        table.update([service(n, 3)]);
+        table.update(slices(n, &[1, 2, 3]));
+        ours.sync(&table, Instant::now()).unwrap();
+    }
+    let of_services = |ours: &mut Nftables<MemoryKernel, Follower>| {
+        let elements = ours.kernel_mut().contents(Family::V4).unwrap().elements;
+        let marks = elements.into_iter().filter(|element| matches!(element, Element::Mark(..)));
+        marks.collect::<BTreeSet<Element>>()
+    };
+    let before = of_services(&mut ours);
+    ours.kernel_mut().flush();
+    ours.sync(&table, Instant::now()).unwrap();
+    assert_eq!(of_services(&mut ours), before);
 }

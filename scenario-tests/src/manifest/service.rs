@@ -11,6 +11,7 @@ pub struct Service {
     name: String,
     families: Vec<Family>,
     labels: Map<String, Value>,
+    annotations: Map<String, Value>,
     spec: Map<String, Value>,
     ports: Vec<Value>,
     ingress: Vec<Value>,
@@ -25,6 +26,7 @@ pub fn service(name: &str) -> Service {
         name: name.to_owned(),
         families: Family::BOTH.to_vec(),
         labels: Map::new(),
+        annotations: Map::new(),
         spec: Map::new(),
         ports: Vec::new(),
         ingress: Vec::new(),
@@ -150,6 +152,13 @@ impl Service {
         self
     }
 
+    /// A scheduler of IPVS of its own.
+    #[must_use]
+    pub fn scheduler(mut self, words: &str) -> Self {
+        self.annotations.insert("kube-verdict.io/ipvs-scheduler".to_owned(), words.into());
+        self
+    }
+
     /// Any field of the spec, `type` among them.
     #[must_use]
     pub fn set(mut self, field: &str, value: Value) -> Self {
@@ -186,7 +195,7 @@ impl Service {
         vec![json!({
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": { "namespace": "default", "name": self.name, "labels": self.labels },
+            "metadata": { "namespace": "default", "name": self.name, "labels": self.labels, "annotations": self.annotations },
             "spec": spec,
             "status": { "loadBalancer": { "ingress": self.ingress } },
         })]

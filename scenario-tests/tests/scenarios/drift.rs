@@ -1,11 +1,9 @@
 //! Others change our tables: it is noticed as it happens, mended, and said who it was. The sync period is so long
 //! that looking at times plays no part.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use kube_verdict_scenario_tests::http;
 use kube_verdict_scenario_tests::kernel;
 use kube_verdict_scenario_tests::pace;
 use kube_verdict_scenario_tests::prelude::*;
@@ -24,13 +22,6 @@ fn start() -> Scenario {
         slice("web", "web").tcp("http", 8080).with([at("pod-a")]).build(),
     ]);
     scenario
-}
-
-fn metric(scenario: &Scenario, name: &str) -> u64 {
-    let address = SocketAddr::from(([127, 0, 0, 1], 10249));
-    let page = http::get(scenario.node(), address, "/metrics").expect("metrics").body;
-    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{page}"))
 }
 
 fn until(scenario: &Scenario, what: &str, is_so: impl Fn() -> bool) {
@@ -77,7 +68,7 @@ fn what_others_change_is_mended_as_it_happens() {
     ];
     for (round, change) in changes.into_iter().enumerate() {
         kernel::load(scenario.node(), &format!("{change}\n"));
-        until(&scenario, change, || metric(&scenario, REPAIRED) > round as u64);
+        until(&scenario, change, || scenario.metric(REPAIRED) > round as u64);
         scenario.check_packets(&connections(change));
     }
     scenario.becomes_what_is_rendered();
@@ -90,7 +81,7 @@ fn what_others_change_is_mended_as_it_happens() {
 #[test]
 fn what_others_change_elsewhere_is_not_our_business() {
     let scenario = start();
-    let compared = metric(&scenario, COMPARED);
+    let compared = scenario.metric(COMPARED);
     for n in 0..50 {
         let ruleset = format!(
             "add table ip other\nadd set ip other s {{ type ipv4_addr; }}\n\
@@ -101,8 +92,8 @@ fn what_others_change_elsewhere_is_not_our_business() {
     kernel::load(scenario.node(), "delete table ip other\n");
     // Something of ours is noticed after all that.
     kernel::load(scenario.node(), "flush chain ip kube-verdict prerouting\n");
-    until(&scenario, "a flushed chain", || metric(&scenario, REPAIRED) == 1);
-    assert_eq!(metric(&scenario, COMPARED), compared + 1, "{}", scenario.files().log());
+    until(&scenario, "a flushed chain", || scenario.metric(REPAIRED) == 1);
+    assert_eq!(scenario.metric(COMPARED), compared + 1, "{}", scenario.files().log());
     scenario.check_packets(&connections("after others were busy"));
 }
 
@@ -134,16 +125,16 @@ fn a_fight_is_fought_slowly() {
     });
     let spent = processor_time(pid) - before;
     let lasted = started.elapsed();
-    let repairs = metric(&scenario, REPAIRED);
+    let repairs = scenario.metric(REPAIRED);
     assert!(rounds > pace::times(30), "the other did little: {rounds}");
     assert!((2..12).contains(&repairs), "{repairs} repairs of {rounds} changes");
-    assert_eq!(metric(&scenario, LATE), repairs - 1);
+    assert_eq!(scenario.metric(LATE), repairs - 1);
     assert!(spent < lasted / 4, "{spent:?} of {lasted:?} were spent");
     let log = scenario.files().log();
     assert!(log.contains("changes our nftables tables again and again: the next repair waits"), "{log}");
     assert!(log.lines().count() < 60, "{log}");
     // The last word is ours.
-    until(&scenario, "peace", || metric(&scenario, REPAIRED) > repairs || scenario_is_whole(&scenario));
+    until(&scenario, "peace", || scenario.metric(REPAIRED) > repairs || scenario_is_whole(&scenario));
     until(&scenario, "the tables", || scenario_is_whole(&scenario));
     scenario.check_packets(&connections("after the fight"));
 }

@@ -55,13 +55,11 @@ fn with(config: &Config) {
         scenario.reach(From::Client, family, "10.96.0.13:80");
         scenario.reach(From::Client, family, "node:30014");
     }
-    let rendered = Netns::new();
-    kernel::load(&rendered, &scenario.files().render(scenario.node()));
+    let Some(rendered) = kernel::copy(&scenario.files().render(scenario.node())) else { return };
     for family in Family::BOTH {
         let (text, programmed) = listed(scenario.node(), family);
 
-        let copy = Netns::new();
-        kernel::load(&copy, &text);
+        let Some(copy) = kernel::copy(&text) else { return };
         let (_, loaded) = listed(&copy, family);
         let differences = programmed.meaning().differences(&loaded.meaning());
         assert!(differences.is_empty(), "loading the listing back changed it:\n{}", differences.join("\n"));

@@ -17,6 +17,7 @@ mod health;
 mod health_checks;
 mod ignored;
 mod internal_policy;
+mod ipvs;
 mod listing;
 mod load_balancers;
 mod masquerade;

@@ -1,6 +1,7 @@
 //! What keeps the kernel equal to the table, as the loop sees it: nftables alone, or nftables that leads to IPVS.
 
 mod ipvs;
+mod leaving;
 mod nftables;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use kube_verdict_nftables::{Figures, Heard};
 use kube_verdict_table::{Change, Family, Flows, PerFamily, ServiceTable};
 
 use super::Scope;
+pub use leaving::{Leaving, Routing};
 
 /// A backend. Time is handed in.
 pub trait Backend {

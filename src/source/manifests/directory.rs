@@ -157,6 +157,14 @@ impl Directory {
         batch
     }
 
+    /// Reads every file, whatever it looks like from outside: somebody says that it is complete.
+    pub(super) fn read_again(&mut self, now: Instant) -> Batch {
+        match Listing::of(&self.path) {
+            Ok(listing) => self.read(listing.manifests.into_keys().collect(), now),
+            Err(error) => self.lose(format_args!("cannot be read: {error}")),
+        }
+    }
+
     /// Drops the objects of files that have been gone for long enough.
     pub(super) fn expire(&mut self, now: Instant) -> Batch {
         let mut change = Change::default();

@@ -6,6 +6,8 @@ use std::ffi::OsString;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::oneshot;
+
 /// More names than this at once are cheaper found by looking at the whole directory.
 const NAMES: usize = 4096;
 
@@ -20,13 +22,20 @@ pub(super) struct Pending {
     pub(super) look: bool,
     /// somebody wants to hear of all slices once more
     pub(super) recall: bool,
+    /// who wants all of it read again, and waits for that
+    pub(super) again: Vec<oneshot::Sender<()>>,
     /// nobody listens any more
     pub(super) stop: bool,
 }
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.written.is_empty() && self.touched.is_empty() && !self.look && !self.recall && !self.stop
+        self.written.is_empty()
+            && self.touched.is_empty()
+            && !self.look
+            && !self.recall
+            && self.again.is_empty()
+            && !self.stop
     }
 }
 
@@ -44,7 +53,8 @@ impl Inbox {
         add(&mut pending);
         if pending.written.len() + pending.touched.len() > NAMES {
             let Pending { stop, recall, .. } = *pending;
-            *pending = Pending { look: true, stop, recall, ..Pending::default() };
+            let again = std::mem::take(&mut pending.again);
+            *pending = Pending { look: true, recall, again, stop, ..Pending::default() };
         }
         self.news.notify_one();
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use kube_verdict_table::objects::Kind;
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::directory::{Directory, Trust};
 use super::inbox::{Inbox, Pending};
@@ -39,6 +39,14 @@ impl Follower {
     /// All EndpointSlices are told once more, for whoever did not keep them.
     pub fn recall(&self) {
         self.inbox.add(|pending| pending.recall = true);
+    }
+
+    /// Has every file read again, whatever it looks like from outside, and waits until what came of it was handed on.
+    pub async fn read_again(&self) {
+        let (done, is_done) = oneshot::channel();
+        self.inbox.add(|pending| pending.again.push(done));
+        // Dropped without a word: nobody follows the directory any more.
+        let _ = is_done.await;
     }
 }
 
@@ -86,17 +94,26 @@ impl Reader {
         loop {
             let deadline =
                 self.directory.next_departure().map_or(look_at, |departure| look_at.min(departure));
-            let pending = self.inbox.wait_until(deadline);
+            let mut pending = self.inbox.wait_until(deadline);
+            let waiting = std::mem::take(&mut pending.again);
             if pending.stop || self.sender.is_closed() {
                 return;
             }
-            let is_look = pending.look || Instant::now() >= look_at;
-            for batch in self.react(pending, is_look) {
+            let is_look = pending.look || !waiting.is_empty() || Instant::now() >= look_at;
+            let mut batches = self.react(pending, is_look);
+            if !waiting.is_empty() {
+                batches.push(self.directory.read_again(Instant::now()));
+            }
+            for batch in batches {
                 let is_news = !batch.is_empty() || batch.has_gaps != had_gaps;
                 had_gaps = batch.has_gaps;
                 if is_news && self.sender.blocking_send(batch).is_err() {
                     return;
                 }
+            }
+            for done in waiting {
+                // That nobody waits any more is no failure.
+                let _ = done.send(());
             }
             look_at = if is_look { self.next_look() } else { look_at.min(self.next_look()) };
         }

@@ -184,6 +184,12 @@ impl<K: Kernel> Director<K> {
         place.is_some_and(|place| place.is_wanted && place.held.is_some())
     }
 
+    /// Whether nothing of ours is in the kernel, nor wanted; false while that is not known.
+    pub fn is_empty(&self, family: Family) -> bool {
+        let book = &self.books[family];
+        book.is_known && book.is_started && book.places.is_empty()
+    }
+
     /// Does what is to be done, and does not lower what packets may still be marked for. Nothing is known of what
     /// serves: nothing is cut off.
     fn go_as_far_as_may_be(&mut self, family: Family, now: Instant) -> Result<Report, Error> {

@@ -1,7 +1,7 @@
 //! Which schedulers the kernel has. A name that is new is tried on one virtual server before others ask for it: each
 //! time that the kernel lacks one it looks for a module.
 
-use kube_verdict_ipvs_codec::Name;
+use kube_verdict_ipvs_codec::{Name, flags};
 use rustc_hash::FxHashSet;
 
 use crate::{Scheduler, Server};
@@ -26,6 +26,16 @@ pub(super) struct Choice {
     pub(super) used: Scheduler,
     /// why it is not what was asked for, if it is not
     pub(super) why: Option<String>,
+}
+
+/// `sh` and `mh` keep the places that servers have in their tables when a weight becomes 0 (ip_vs_sh.c of the kernel, and
+/// `last_weight` in ip_vs_mh.c): without their fallback, a part of the clients would be refused for as long as an endpoint
+/// drains. It is the same bit for both.
+fn falling_back(asked: Scheduler) -> Scheduler {
+    match asked.name.as_str() {
+        "sh" | "mh" => Scheduler { flags: asked.flags | flags::SCHEDULER_1, ..asked },
+        _ => asked,
+    }
 }
 
 impl Schedulers {
@@ -61,7 +71,7 @@ impl Schedulers {
 
     fn available(&self, asked: Scheduler) -> Choice {
         match Schedulers::fallback(asked.name).filter(|_| self.lacks(asked.name)) {
-            None => Choice { used: asked, why: None },
+            None => Choice { used: falling_back(asked), why: None },
             Some(used) => Choice {
                 used,
                 why: Some(format!("the kernel has no scheduler {0}: modprobe ip_vs_{0}", asked.name)),

@@ -22,7 +22,7 @@ use kube_verdict_table::{Change, Family, PerFamily, ServicePortName, ServiceTabl
 use crate::batch::{Batch, Op};
 use crate::kernel::{CommitError, Kernel, Refusal};
 use crate::layout::Balancer;
-use crate::state::State;
+use crate::state::{Numbers, State};
 pub use companion::Companion;
 pub use figures::Figures;
 pub use others::Heard;
@@ -69,6 +69,8 @@ pub struct Nftables<K, C = ()> {
     options: Options,
     /// None: what the kernel has is not known
     states: PerFamily<Option<State>>,
+    /// those of the last state that was forgotten
+    numbers: PerFamily<Option<Numbers>>,
     quarantine: HashMap<Culprit, Quarantined>,
     /// frontends that the kernel has and the table does not know stay
     keep_unknown: bool,
@@ -94,6 +96,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             companion,
             options,
             states: PerFamily::default(),
+            numbers: PerFamily::default(),
             quarantine: HashMap::new(),
             keep_unknown: false,
             others: Others::default(),
@@ -120,14 +123,16 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
     /// From the next look on, connections are balanced so.
     pub fn set_balancer(&mut self, balancer: Balancer) {
         if std::mem::replace(&mut self.options.balancer, balancer) != balancer {
-            self.states = PerFamily::default();
+            Family::BOTH.into_iter().for_each(|family| self.distrust(family));
             self.others.distrust();
         }
     }
 
     /// Forgets what the kernel holds: the next step reads it back.
     pub fn distrust(&mut self, family: Family) {
-        self.states[family] = None;
+        if let Some(state) = self.states[family].take() {
+            self.numbers[family] = Some(state.into_numbers());
+        }
     }
 
     /// Whether frontends that the kernel has and the table does not know are left alone, from the next sync
@@ -185,7 +190,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
     ) -> Result<Report, Vec<Error>> {
         for changed in &change.frontends {
             if self.quarantine.remove(&Culprit::Frontend(changed.frontend)).is_some() {
-                self.states[changed.frontend.family()] = None;
+                self.distrust(changed.frontend.family());
             }
         }
         self.each_family(|backend, family, report| match backend.states[family].is_some() {
@@ -209,7 +214,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                 Ok(()) => report.count(&batch),
                 Err(_) => {
                     self.cleanup_failures[family] += 1;
-                    self.states[family] = None;
+                    self.distrust(family);
                 }
             }
         }
@@ -228,7 +233,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             let was_idle = outcome.is_ok() && before == (report.batches, report.synced.len());
             self.took[family] = (!was_idle).then(|| start.elapsed());
             if let Err(error) = outcome {
-                self.states[family] = None;
+                self.distrust(family);
                 errors.push(error);
             }
         }
@@ -285,7 +290,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         now: Instant,
         report: &mut Report,
     ) -> Result<(), Error> {
-        self.states[family] = None;
+        self.distrust(family);
         self.quarantine.retain(|culprit, _| still_wanted(culprit, table));
         for attempt in 0..ATTEMPTS {
             let snapshot = self.kernel.read(family).map_err(|error| Error::read(family, error))?;
@@ -297,7 +302,10 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                 .collect();
             let found = snapshot.table.as_ref().map_or(&[][..], |found| &found.elements);
             let out = if self.keep_unknown { with_unknown(out, found, table) } else { out };
-            let plan = Plan::new(table, context(table, family, self.options), snapshot.table, &out);
+            let taken = self.companion.taken(family, now);
+            let context = context(table, family, self.options);
+            let numbers = (&*taken, self.numbers[family].as_ref());
+            let plan = Plan::new(table, context, snapshot.table, &out, numbers);
             let mut batch = plan.batch;
             batch.generation = snapshot.generation.filter(|_| attempt < STALE_ATTEMPTS);
             self.companion.raise(family, &plan.state.wanted(), now);
@@ -311,6 +319,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                     self.companion.lower(family, table, now);
                     self.remove_strays(&plan.strays, report);
                     self.states[family] = Some(plan.state);
+                    self.numbers[family] = None;
                     report.synced.push(family);
                     return Ok(());
                 }

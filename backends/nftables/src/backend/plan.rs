@@ -13,7 +13,7 @@ use crate::batch::{Batch, Op};
 use crate::bytecode::compile;
 use crate::kernel::{SetState, TableState};
 use crate::layout::{Chain, Context, Element, Programme, Scope, Set, comment};
-use crate::state::{Edits, State, hairpin};
+use crate::state::{Edits, Numbers, State, hairpin};
 
 /// What a sync is about to do.
 pub(super) struct Plan {
@@ -26,12 +26,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// `out` is left as the kernel has it.
+    /// `out` is left as the kernel has it. Service ports keep the numbers that they have there, or had `before`; no
+    /// other gets a mark that is taken.
     pub(super) fn new(
         table: &ServiceTable,
         context: Context,
         found: Option<TableState>,
         out: &BTreeSet<Culprit>,
+        (taken, before): (&[u32], Option<&Numbers>),
     ) -> Self {
         let family = context.family;
         let mut state = State::new(context);
@@ -51,8 +53,10 @@ impl Plan {
                 state.adopt_number(&fate.service, number);
             }
         }
+        state.spare_numbers(taken, before);
         let is_wanted = |frontend: &Frontend| !out.contains(&Culprit::Frontend(*frontend));
         let mut edits = fill(&mut state, table, &hints, is_wanted);
+        state.is_filled(taken);
         edits.retain(|element| !out.contains(&Culprit::of(element)));
         let kept = elements.iter().filter(|element| out.contains(&Culprit::of(element)));
         kept.for_each(|element| state.keep(element));

@@ -202,7 +202,9 @@ fn slots_of(space: Space, scope: Scope, slots: u32) -> Vec<Rule> {
 }
 
 /// To the frontend's virtual server: the packet takes its whole mark, and the connection carries on what the mark
-/// said before: whether to masquerade, and that it is IPVS's.
+/// said before: whether to masquerade, and that it is IPVS's. It ends as a translation does, or NAT chains of others
+/// would be asked too (`nf_nat_inet_fn`), and might translate it or change its mark: kube-proxy's do, while it is
+/// taken over from.
 fn hand_over(context: &Context, marks: Marks, space: Space, scope: Scope) -> Vec<Rule> {
     let masquerade = context.masquerade_mark;
     vec![
@@ -215,7 +217,7 @@ fn hand_over(context: &Context, marks: Marks, space: Space, scope: Scope) -> Vec
         vec![
             Statement::MarkBy(frontend(space), Set::Marks(space, scope)),
             Statement::ChangeConnectionMark(Bits::to(marks.value(), marks.mask())),
-            Statement::Accept,
+            Statement::KeepDestination,
         ],
     ]
 }

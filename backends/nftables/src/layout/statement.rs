@@ -139,6 +139,8 @@ pub enum Statement {
     VerdictMap(Vec<Field>, Set),
     /// `dnat to KEY map @set`
     Dnat(Vec<Field>, Set),
+    /// `dnat to ip daddr`: the destination stays, and no NAT chain of anybody else is asked for another
+    KeepDestination,
     /// `masquerade fully-random`
     Masquerade,
     /// `jump CHAIN`

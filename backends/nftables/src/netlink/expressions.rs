@@ -163,11 +163,16 @@ pub(super) fn expression(expr: &Expr) -> *mut sys::nftnl_expr {
                 None => handle,
             }
         }
-        Expr::Dnat { family, address, port } => Handle::alloc(c"nat")
-            .u32(sys::NFTNL_EXPR_NAT_TYPE, NAT_DNAT)
-            .u32(sys::NFTNL_EXPR_NAT_FAMILY, *family)
-            .u32(sys::NFTNL_EXPR_NAT_REG_ADDR_MIN, register(*address))
-            .u32(sys::NFTNL_EXPR_NAT_REG_PROTO_MIN, register(*port)),
+        Expr::Dnat { family, address, port } => {
+            let handle = Handle::alloc(c"nat")
+                .u32(sys::NFTNL_EXPR_NAT_TYPE, NAT_DNAT)
+                .u32(sys::NFTNL_EXPR_NAT_FAMILY, *family)
+                .u32(sys::NFTNL_EXPR_NAT_REG_ADDR_MIN, register(*address));
+            match port {
+                Some(port) => handle.u32(sys::NFTNL_EXPR_NAT_REG_PROTO_MIN, register(*port)),
+                None => handle,
+            }
+        }
         Expr::Masquerade { flags } => Handle::alloc(c"masq").u32(sys::NFTNL_EXPR_MASQ_FLAGS, *flags),
         Expr::Reject { kind, code } => Handle::alloc(c"reject")
             .u32(sys::NFTNL_EXPR_REJECT_TYPE, *kind)
@@ -275,7 +280,9 @@ pub(super) fn read_expression(handle: &Handle) -> Expr {
         "nat" if handle.get_u32(sys::NFTNL_EXPR_NAT_TYPE) == NAT_DNAT => Expr::Dnat {
             family: handle.get_u32(sys::NFTNL_EXPR_NAT_FAMILY),
             address: at(sys::NFTNL_EXPR_NAT_REG_ADDR_MIN),
-            port: at(sys::NFTNL_EXPR_NAT_REG_PROTO_MIN),
+            port: handle
+                .has(sys::NFTNL_EXPR_NAT_REG_PROTO_MIN)
+                .then(|| at(sys::NFTNL_EXPR_NAT_REG_PROTO_MIN)),
         },
         "masq" => Expr::Masquerade { flags: handle.get_u32(sys::NFTNL_EXPR_MASQ_FLAGS) },
         "reject" => Expr::Reject {

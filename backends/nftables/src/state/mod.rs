@@ -15,7 +15,7 @@ use kube_verdict_table::{Backend, Fate, Frontend, Protocol, ServicePortName};
 
 use crate::batch::{Batch, Op};
 use crate::layout::{Balancer, Chain, Context, Element, Programme, Set, port_number};
-use numbers::Numbers;
+pub use numbers::Numbers;
 use servers::Servers;
 pub use servers::{Server, Want, Wanted};
 
@@ -135,6 +135,26 @@ impl State {
     /// The number of the service port that has a mark.
     pub fn number_of(&self, mark: u32) -> Option<u32> {
         self.context.balancer.marks()?.number(mark).map(port_number)
+    }
+
+    /// Only who had them `before`, as far as that is known, gets numbers whose marks are taken.
+    pub fn spare_numbers(&mut self, taken: &[u32], before: Option<&Numbers>) {
+        if let Some(before) = before {
+            self.numbers.remember(before);
+        }
+        let numbers: Vec<u32> = taken.iter().filter_map(|mark| self.number_of(*mark)).collect();
+        self.numbers.spare(numbers.into_iter());
+    }
+
+    /// All frontends are here; nobody gets numbers whose marks are taken from now on.
+    pub fn is_filled(&mut self, taken: &[u32]) {
+        let numbers: Vec<u32> = taken.iter().filter_map(|mark| self.number_of(*mark)).collect();
+        self.numbers.is_filled(numbers.into_iter());
+    }
+
+    /// The numbers, all that is left of a state that is not trusted any more.
+    pub fn into_numbers(self) -> Numbers {
+        self.numbers
     }
 
     /// Lets a service port keep the number that the kernel has for it.

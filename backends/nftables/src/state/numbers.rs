@@ -1,6 +1,6 @@
 //! The numbers of service ports: those that affinity remembers clients by, and virtual servers are marked by.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -10,12 +10,14 @@ use crate::layout::{Balancer, OURS};
 
 /// The numbers, each with its users.
 #[derive(Clone, Debug)]
-pub(super) struct Numbers {
+pub struct Numbers {
     of: HashMap<Arc<ServicePortName>, u32>,
     used: BTreeMap<u32, Number>,
     last: u32,
     /// so many there can be
     capacity: u32,
+    /// what service ports had before everything was forgotten
+    before: HashMap<Arc<ServicePortName>, u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +36,7 @@ impl Numbers {
             // Nothing that nft has a word for: `root` is the handle of all bits.
             _ => !OURS - 1,
         };
-        Numbers { of: HashMap::new(), used: BTreeMap::new(), last: OURS, capacity }
+        Numbers { of: HashMap::new(), used: BTreeMap::new(), last: OURS, capacity, before: HashMap::new() }
     }
 
     /// The service port's number; a new one is taken as late as possible after it was given back, while
@@ -42,6 +44,12 @@ impl Numbers {
     pub(super) fn get(&mut self, service: &Arc<ServicePortName>) -> Option<NonZeroU32> {
         if let Some(number) = self.of.get(service) {
             return NonZeroU32::new(*number);
+        }
+        if let Some(number) = self.before.get(service).copied() {
+            self.adopt(service, number);
+            if let Some(number) = self.of.get(service) {
+                return NonZeroU32::new(*number);
+            }
         }
         if self.used.len() >= self.capacity as usize {
             return None;
@@ -65,6 +73,23 @@ impl Numbers {
         self.last = self.last.max(number);
         self.of.insert(service.clone(), number);
         self.used.insert(number, Number { frontends: 0, seconds: None, owner: service.clone() });
+    }
+
+    /// Service ports are to get the numbers that they had, until [`Numbers::is_filled`].
+    pub(super) fn remember(&mut self, before: &Numbers) {
+        self.before = before.of.clone();
+    }
+
+    /// All that were to get a number have one. Nobody gets any of those that are taken besides.
+    pub(super) fn is_filled(&mut self, taken: impl Iterator<Item = u32>) {
+        self.before = HashMap::new();
+        taken.for_each(|number| self.reserve(number));
+    }
+
+    /// Nobody gets these numbers but who had them before.
+    pub(super) fn spare(&mut self, taken: impl Iterator<Item = u32>) {
+        let had: HashSet<u32> = self.before.values().copied().collect();
+        taken.filter(|number| !had.contains(number)).for_each(|number| self.reserve(number));
     }
 
     /// Nobody gets this number.

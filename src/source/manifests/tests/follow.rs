@@ -191,3 +191,20 @@ fn slices_are_told_again_to_whoever_asks_and_go_when_they_go() {
     std::fs::remove_file(live.path("b.yaml")).unwrap();
     assert_eq!(live.until("-EndpointSlice default/a-1"), ["-EndpointSlice default/a-1"]);
 }
+
+#[tokio::test]
+async fn whoever_has_everything_read_again_finds_it_handed_on() {
+    let (mut live, _) = Live::with(&[("a.yaml", &service("a", "10.0.0.1"))]);
+    live.follower.read_again().await;
+    assert!(live.batches.try_recv().is_err(), "nothing is different");
+    // Opened and not closed: nobody else would read it yet.
+    let mut file = std::fs::File::create(live.path("b.yaml")).unwrap();
+    std::io::Write::write_all(&mut file, service("b", "10.0.0.2").as_bytes()).unwrap();
+    live.follower.read_again().await;
+    let batch = live.batches.try_recv().unwrap();
+    assert_eq!(events(&batch), ["+Service default/b"]);
+    std::fs::remove_file(live.path("a.yaml")).unwrap();
+    live.follower.read_again().await;
+    assert_eq!(live.until("-Service default/a"), ["-Service default/a"]);
+    drop(file);
+}
