@@ -60,12 +60,19 @@ mod tests {
     fn pages_tell_of_every_command_that_is_not_hidden() {
         let pages = pages().unwrap();
         let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
-        let commands = ["render", "explain", "cleanup"].map(|name| format!("kube-verdict-{name}.8"));
-        assert_eq!(names[0], "kube-verdict.8");
-        assert_eq!(names[1..], commands);
-        let text = |n: usize| String::from_utf8(pages[n].1.clone()).unwrap();
-        assert!(text(0).contains("CAP_NET_ADMIN") && !text(0).contains("generate"), "{}", text(0));
-        assert!(text(1).contains(r"\-\-manifests") && text(1).contains(r"\-\-only"), "{}", text(1));
-        assert!(!text(1).contains("conntrack"), "{}", text(1));
+        for command in ["apply", "check", "render", "explain", "cleanup"] {
+            assert!(
+                names.contains(&&*format!("kube-verdict-{command}.8")),
+                "{command} is not among {names:?}"
+            );
+        }
+        let text = |of: &str| {
+            let page = pages.iter().find(|(name, _)| name == of).unwrap();
+            String::from_utf8(page.1.clone()).unwrap()
+        };
+        let (all, render) = (text("kube-verdict.8"), text("kube-verdict-render.8"));
+        assert!(all.contains("CAP_NET_ADMIN") && !all.contains("generate"), "{all}");
+        assert!(render.contains(r"\-\-manifests") && render.contains(r"\-\-only"), "{render}");
+        assert!(!render.contains("conntrack"), "{render}");
     }
 }
