@@ -148,12 +148,15 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
 
     /// When [`Reconciler::wake`] has something to do.
     pub fn next_wake(&self) -> Instant {
-        let retry = self.failure.as_ref().map(|failure| failure.retry_at);
-        // While something fails everything is compared anyway.
-        let drift = self.drift.due_at().filter(|_| retry.is_none());
-        let tend = self.backend.next_tend().filter(|_| retry.is_none());
-        let others = [retry, drift, self.garbage_at, tend];
-        others.into_iter().flatten().fold(self.verify_at, Instant::min)
+        // While something fails nothing else is due: each try compares everything.
+        let next = match &self.failure {
+            Some(failure) => failure.retry_at,
+            None => {
+                let others = [self.drift.due_at(), self.backend.next_tend()];
+                others.into_iter().flatten().fold(self.verify_at, Instant::min)
+            }
+        };
+        self.garbage_at.map_or(next, |at| at.min(next))
     }
 
     /// Does what is due: another try, a look at the ruleset, the removal of chains that nothing uses.
@@ -163,11 +166,10 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
             let report = self.backend.collect_garbage();
             tracing::debug!(operations = report.operations, "removed chains that nothing uses");
         }
-        let retry = self.failure.as_ref().is_some_and(|failure| failure.retry_at <= now);
-        if retry {
-            return self.sync(now);
+        if let Some(failure) = &self.failure {
+            return if failure.retry_at <= now { self.sync(now) } else { None };
         }
-        if self.failure.is_none() && self.backend.next_tend().is_some_and(|at| at <= now) {
+        if self.backend.next_tend().is_some_and(|at| at <= now) {
             let start = Instant::now();
             let (scope, result) = self.backend.tend(&self.table, now);
             return self.settle(result, (scope, None), None, start, now);

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use kube_verdict_nftables::kernel::CommitError;
 use kube_verdict_nftables::kernel::memory::MemoryKernel;
 use kube_verdict_nftables::layout::Element;
-use kube_verdict_nftables::{Nftables, Options};
+use kube_verdict_nftables::{Figures, Heard, Nftables, Options};
 use kube_verdict_table::objects::{Kind, Object, ObjectEvent, ObjectKey};
-use kube_verdict_table::{Balancer, Family, NodeState, PerFamily, ServiceTable, Settings};
+use kube_verdict_table::{Balancer, Change, Family, NodeState, PerFamily, ServiceTable, Settings};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Ended, Input, News, Pace, Reconciler, Scope, Synced, Witness, run};
+use super::{
+    Backend, Ended, Input, News, Outcome, Pace, Reconciler, Report, Scope, Servers, Synced, Witness, run,
+};
 
 const SYNC_PERIOD: Duration = Duration::from_secs(30);
 
@@ -381,4 +383,82 @@ async fn somebody_waits_for_the_alarm_between_two_changes_as_well() {
     let stop = tokio::time::sleep(Duration::from_secs(50));
     assert_eq!(run(&mut ours, &mut news, &mut seconds, pace, stop).await, Ended::Stopped);
     assert!(seconds.0 >= 49, "{}", seconds.0);
+}
+
+/// One that fails for as long as it is told to, and finds nothing amiss when it only looks.
+struct Failing {
+    fails: bool,
+    looks: usize,
+}
+
+impl Failing {
+    fn outcome(&self) -> Outcome {
+        let error = kube_verdict_nftables::Error::Commit {
+            family: Family::V4,
+            error: CommitError::Io(io::Error::from_raw_os_error(libc::ENOMEM)),
+            hint: "",
+        };
+        if self.fails { Err(vec![error.into()]) } else { Ok(Report::default()) }
+    }
+}
+
+impl Backend for Failing {
+    fn sync(&mut self, _: &ServiceTable, _: Instant) -> Outcome {
+        self.outcome()
+    }
+    fn apply(&mut self, _: &ServiceTable, _: &Change, _: Instant) -> Outcome {
+        self.outcome()
+    }
+    fn verify(&mut self, _: &ServiceTable, _: Instant) -> Option<Outcome> {
+        self.looks += 1;
+        Some(Ok(Report::default()))
+    }
+    fn listen(&mut self) -> Heard {
+        Heard::default()
+    }
+    fn next_tend(&self) -> Option<Instant> {
+        None
+    }
+    fn tend(&mut self, _: &ServiceTable, _: Instant) -> (Scope, Outcome) {
+        (Scope::Upkeep, Ok(Report::default()))
+    }
+    fn collect_garbage(&mut self) -> Report {
+        Report::default()
+    }
+    fn keep_unknown(&mut self, _: bool) -> bool {
+        false
+    }
+    fn figures(&self) -> PerFamily<Figures<'_>> {
+        PerFamily::default()
+    }
+    fn servers(&self) -> Option<Servers> {
+        Some(Servers::default())
+    }
+    fn quarantined(&self) -> usize {
+        0
+    }
+}
+
+#[test]
+fn a_look_that_finds_nothing_does_not_end_a_failure() {
+    let mut now = Instant::now();
+    let notes = Notes::default();
+    let heard = std::rc::Rc::clone(&notes.0);
+    let table = ServiceTable::new(reconciler(now).table().settings().clone(), Default::default());
+    let backend = Failing { fails: true, looks: 0 };
+    let mut ours = Reconciler::new(table, backend, notes, SYNC_PERIOD, now);
+    ours.start(news([service(1)]), now);
+    let end = now + SYNC_PERIOD * 10;
+    while now < end {
+        now = ours.next_wake().max(now + Duration::from_millis(1));
+        ours.wake(now);
+        ours.listen(now);
+    }
+    assert!(!ours.is_in_sync());
+    assert!(heard.borrow().iter().skip(1).all(|said| said.contains("false")), "{:?}", heard.borrow());
+    ours.backend_mut().fails = false;
+    ours.wake(ours.next_wake());
+    assert!(ours.is_in_sync());
+    ours.wake(ours.next_wake());
+    assert_eq!(ours.backend_mut().looks, 1);
 }
