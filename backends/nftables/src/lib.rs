@@ -24,7 +24,7 @@ mod state;
 mod text;
 mod wire;
 
-pub use backend::{Companion, Culprit, Error, Figures, Heard, Nftables, Options, Refused, Report};
+pub use backend::{Companion, Culprit, Error, Figures, Heard, Nftables, Options, Refused, Report, Term};
 pub use kernel::Kernel;
 pub use netlink::{Ear, ForeignRule, ForeignTable, Netlink, Prepared, Removal};
 pub use render::{elements, render, virtual_servers};

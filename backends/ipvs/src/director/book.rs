@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kube_verdict_ipvs_codec::{Load, Order, VirtualServer};
+use kube_verdict_nftables::Term;
 use kube_verdict_table::{Backend, Family, ServicePortName};
 use rustc_hash::FxHashSet;
 
 use super::pace::Pace;
 use super::place::{Held, Place};
-use super::quarantine::{Quarantine, Term, mark};
+use super::quarantine::{Quarantine, mark};
 use super::report::Replaced;
 use super::schedulers::Schedulers;
 use crate::kernel::key;

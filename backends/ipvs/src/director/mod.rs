@@ -22,11 +22,11 @@ mod schedulers;
 use std::time::Instant;
 
 use kube_verdict_ipvs_codec::Timeouts;
+use kube_verdict_nftables::Term;
 use kube_verdict_table::{Backend, Family, PerFamily, ServicePortName};
 
 use self::book::Book;
 pub use self::figures::Figures;
-use self::quarantine::Term;
 pub use self::report::{Error, Refused, Replaced, Report};
 use self::schedulers::Schedulers;
 pub(crate) use self::schedulers::chosen;

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use kube_verdict_ipvs_codec::{Key, Order};
+use kube_verdict_nftables::Term;
 use kube_verdict_table::Backend;
-
-/// First and longest time in quarantine.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// What a refusal is blamed on: the virtual server of a mark, or one of its real servers. What cannot be given may
 /// have to be taken, and the other way round.
@@ -28,22 +26,6 @@ impl Culprit {
             Order::Add(_) | Order::Change(_) | Order::AddTo(..) => false,
         };
         Culprit { mark: mark(order.key()), backend, takes }
-    }
-}
-
-/// A time to wait for, longer each time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Term {
-    pub(super) until: Instant,
-    attempts: u32,
-}
-
-impl Term {
-    /// The one after that.
-    pub(super) fn after(last: Option<Term>, now: Instant) -> Term {
-        let attempts = last.map_or(0, |term| term.attempts);
-        let pause = (PAUSES.0 * 2u32.saturating_pow(attempts.min(20))).min(PAUSES.1);
-        Term { until: now + pause, attempts: attempts + 1 }
     }
 }
 

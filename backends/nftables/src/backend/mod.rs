@@ -13,6 +13,7 @@ mod figures;
 mod others;
 mod plan;
 mod report;
+mod term;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -31,14 +32,13 @@ use plan::{Plan, shared_edits, with_unknown};
 pub(crate) use plan::{context, fill};
 use report::unsupported;
 pub use report::{Culprit, Error, Refused, Report};
+pub use term::Term;
 
 /// How often a sync is begun anew because others change the ruleset under it, before it goes without the
 /// check of the generation.
 const STALE_ATTEMPTS: usize = 5;
 /// How often a sync is begun anew for any reason.
 const ATTEMPTS: usize = 200;
-/// First and longest time in quarantine.
-const QUARANTINE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// What the backend must know beside the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +56,6 @@ impl Options {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Quarantined {
-    until: Instant,
-    attempts: u32,
-}
-
 /// The backend.
 pub struct Nftables<K, C = ()> {
     kernel: K,
@@ -71,7 +65,7 @@ pub struct Nftables<K, C = ()> {
     states: PerFamily<Option<State>>,
     /// those of the last state that was forgotten
     numbers: PerFamily<Option<Numbers>>,
-    quarantine: HashMap<Culprit, Quarantined>,
+    quarantine: HashMap<Culprit, Term>,
     /// frontends that the kernel has and the table does not know stay
     keep_unknown: bool,
     others: Others,
@@ -344,17 +338,14 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             match &batch.ops[*op] {
                 Op::Add(element) | Op::Remove(element) => {
                     let culprit = Culprit::of(element);
-                    let attempts =
-                        self.quarantine.get(&culprit).map_or(0, |quarantined| quarantined.attempts);
-                    let retry_in = (QUARANTINE.0 * 2u32.saturating_pow(attempts.min(20))).min(QUARANTINE.1);
-                    let quarantined = Quarantined { until: now + retry_in, attempts: attempts + 1 };
-                    self.quarantine.insert(culprit, quarantined);
+                    let term = Term::after(self.quarantine.get(&culprit).copied(), now);
+                    self.quarantine.insert(culprit, term);
                     report.refused.push(Refused {
                         culprit,
                         service: owner(&culprit, table),
                         operation: format!("{:?}", batch.ops[*op]),
                         errno: *errno,
-                        retry_in,
+                        retry_in: term.until - now,
                     });
                 }
                 // Gone meanwhile; the next reading tells.
