@@ -19,6 +19,7 @@ pub mod node;
 pub mod predecessor;
 pub mod probe;
 pub mod reconcile;
+pub mod repairs;
 pub mod rtnetlink;
 pub mod serve;
 pub mod source;

@@ -11,6 +11,7 @@ use kube_verdict_nftables::kernel::Author;
 
 use super::Repair;
 use super::reconciler::VERIFY_SHARE;
+use crate::repairs::{PAUSE, Repairs};
 
 /// What had to be mended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,24 +32,18 @@ impl Mended {
     }
 }
 
-/// The first pause between two repairs; it doubles up to the sync period.
-const PAUSE: Duration = Duration::from_millis(20);
-/// After so much time without a repair the next one is the first again; longer, if pauses are longer.
-const CALM: Duration = Duration::from_secs(10);
 /// From this pause on it is a fight.
 const FIGHT: Duration = Duration::from_millis(300);
 
 /// What is known of changes that nobody looked at yet, and when it was last necessary.
 #[derive(Debug)]
 pub(super) struct Drift {
-    sync_period: Duration,
+    repairs: Repairs,
     pending: Option<Pending>,
     /// the next look has a reason of our own: what it finds nobody else did
     pub(super) is_ours: bool,
     /// no look before this moment
     rests_until: Option<Instant>,
-    /// the last repair, and the pause after it
-    last: Option<(Instant, Duration)>,
 }
 
 #[derive(Debug)]
@@ -64,7 +59,8 @@ struct Pending {
 
 impl Drift {
     pub(super) fn new(sync_period: Duration) -> Self {
-        Drift { sync_period, pending: None, is_ours: false, rests_until: None, last: None }
+        let repairs = Repairs::new(sync_period);
+        Drift { repairs, pending: None, is_ours: false, rests_until: None }
     }
 
     /// When a look is due.
@@ -108,12 +104,7 @@ impl Drift {
             self.rests_until = pending.map(|_| now + PAUSE.max(took * VERIFY_SHARE));
             return None;
         }
-        let pause = match self.last {
-            Some((at, pause)) if now < at + CALM.max(pause * 2) => pause * 2,
-            _ => PAUSE,
-        };
-        let pause = pause.min(self.sync_period.max(PAUSE));
-        self.last = Some((now, pause));
+        let pause = self.repairs.repaired(now);
         self.rests_until = Some(now + pause.max(took * 2));
         let was_delayed = pending.as_ref().is_some_and(|pending| pending.due_at > pending.since);
         let waited = pending.as_ref().map_or(Duration::ZERO, |pending| now - pending.since);

@@ -11,14 +11,11 @@ use std::time::{Duration, Instant};
 use netlink_packet_route::RouteNetlinkMessage;
 
 use super::{Steering, route, rule};
+use crate::repairs::Repairs;
 use crate::rtnetlink::{Groups, LOOPBACK, Listener};
 
 /// RTNLGRP_LINK, _IPV4_ROUTE, _IPV4_RULE, _IPV6_ROUTE and _IPV6_RULE of linux/rtnetlink.h.
 const GROUPS: Groups = &[1, 7, 8, 11, 19];
-/// The pause after the first repair.
-const PAUSE: Duration = Duration::from_millis(20);
-/// After so much time without a repair the next one is the first again; longer, if pauses are longer.
-const CALM: Duration = Duration::from_secs(10);
 
 impl Steering {
     /// Looks after it all for as long as the process lives, whenever something happens and once every `period`.
@@ -42,7 +39,7 @@ impl Steering {
     }
 
     fn follow(&self, listener: &mut Listener, period: Duration) -> io::Result<()> {
-        let mut pace = Pace { period, last: None };
+        let mut repairs = Repairs::new(period);
         let mut complaint = None;
         loop {
             let looked_at = Instant::now();
@@ -52,7 +49,7 @@ impl Steering {
                         tracing::info!("the policy routing for IPVS is as it should be");
                     }
                     if is_drift {
-                        std::thread::sleep(pace.repaired(looked_at));
+                        std::thread::sleep(repairs.repaired(looked_at));
                     }
                 }
                 Err(error) => {
@@ -81,27 +78,6 @@ fn concerns(message: &RouteNetlinkMessage) -> bool {
     }
 }
 
-/// How long repairs rest.
-#[derive(Debug)]
-struct Pace {
-    period: Duration,
-    /// the last repair, and the pause after it
-    last: Option<(Instant, Duration)>,
-}
-
-impl Pace {
-    /// A repair took place; the pause after it.
-    fn repaired(&mut self, now: Instant) -> Duration {
-        let pause = match self.last {
-            Some((at, pause)) if now < at + CALM.max(pause * 2) => pause * 2,
-            _ => PAUSE,
-        };
-        let pause = pause.min(self.period.max(PAUSE));
-        self.last = Some((now, pause));
-        pause
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use netlink_packet_route::link::LinkMessage;
@@ -124,21 +100,5 @@ mod tests {
         assert!(!concerns(&RouteNetlinkMessage::NewLink(link.clone())));
         link.header.index = LOOPBACK;
         assert!(concerns(&RouteNetlinkMessage::NewLink(link)));
-    }
-
-    #[test]
-    fn a_fight_slows_down() {
-        let mut now = Instant::now();
-        let mut pace = Pace { period: Duration::from_secs(30), last: None };
-        let pauses: Vec<u128> = (0..13)
-            .map(|_| {
-                let pause = pace.repaired(now);
-                now += pause;
-                pause.as_millis()
-            })
-            .collect();
-        let doubled = (0..11).map(|n| 20 << n);
-        assert_eq!(pauses, doubled.chain([30_000; 2]).collect::<Vec<u128>>());
-        assert_eq!(pace.repaired(now + Duration::from_secs(90)), PAUSE);
     }
 }
