@@ -334,3 +334,19 @@ impl Drop for Daemon {
         }
     }
 }
+
+/// Links the node with a client and a pod, in both families; these have their default route by the node.
+pub fn link(node: &str, client: &str, pod: &str) {
+    for (netns, v4, v6) in [(client, "192.0.2", "2001:db8:"), (pod, "10.2.1", "fd00:2:1:")] {
+        run(&format!("ip link add to-{netns} netns {node} type veth peer name eth0 netns {netns}"), "");
+        let at_node = format!(
+            "link set to-{netns} up\naddress add {v4}.1/24 dev to-{netns}\naddress add {v6}:1/64 dev to-{netns} nodad\n"
+        );
+        within(node, || run("ip -batch -", &at_node));
+        let there = format!(
+            "link set eth0 up\naddress add {v4}.2/24 dev eth0\naddress add {v6}:2/64 dev eth0 nodad\n\
+             route add default via {v4}.1\nroute add default via {v6}:1\n"
+        );
+        within(netns, || run("ip -batch -", &there));
+    }
+}

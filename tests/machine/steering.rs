@@ -14,7 +14,7 @@ use kube_verdict_nftables::layout::Marks;
 use kube_verdict_table::Family;
 use socket2::SockRef;
 
-use crate::node::run;
+use crate::node::{link, run};
 use crate::talk::{Talk, serve, within};
 
 /// How long a packet may take.
@@ -75,21 +75,10 @@ fn set_sysctls(settings: &[(&str, &str)]) {
     });
 }
 
-/// Links and addresses.
+/// Links and addresses, and marks that lead to IPVS.
 fn set() {
     [NODE, CLIENT, POD].into_iter().for_each(add_netns);
-    for (netns, v4, v6) in [(CLIENT, "192.0.2", "2001:db8:"), (POD, "10.2.1", "fd00:2:1:")] {
-        run(&format!("ip link add to-{netns} netns {NODE} type veth peer name eth0 netns {netns}"), "");
-        let at_node = format!(
-            "link set to-{netns} up\naddress add {v4}.1/24 dev to-{netns}\naddress add {v6}:1/64 dev to-{netns} nodad\n"
-        );
-        within(NODE, || run("ip -batch -", &at_node));
-        let there = format!(
-            "link set eth0 up\naddress add {v4}.2/24 dev eth0\naddress add {v6}:2/64 dev eth0 nodad\n\
-             route add default via {v4}.1\nroute add default via {v6}:1\n"
-        );
-        within(netns, || run("ip -batch -", &there));
-    }
+    link(NODE, CLIENT, POD);
     within(NODE, || {
         run("ip -batch -", "route add default via 192.0.2.2\nroute add default via 2001:db8::2\n");
         for (family, vip) in [("ip", "10.96.0.1"), ("ip6", "fd00:10:96::1")] {

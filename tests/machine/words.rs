@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::codec::ipvsadm;
-use crate::node::run;
+use crate::node::{link, run};
 use crate::talk::{Talk, serve, within};
 
 const NODE: &str = "speaker";
@@ -69,18 +69,7 @@ fn set() {
         run(&format!("ip netns add {netns}"), "");
         within(netns, || run("ip link set lo up", ""));
     }
-    for (netns, v4, v6) in [(CLIENT, "192.0.2", "2001:db8:"), (POD, "10.2.1", "fd00:2:1:")] {
-        run(&format!("ip link add to-{netns} netns {NODE} type veth peer name eth0 netns {netns}"), "");
-        let at_node = format!(
-            "link set to-{netns} up\naddress add {v4}.1/24 dev to-{netns}\naddress add {v6}:1/64 dev to-{netns} nodad\n"
-        );
-        within(NODE, || run("ip -batch -", &at_node));
-        let there = format!(
-            "link set eth0 up\naddress add {v4}.2/24 dev eth0\naddress add {v6}:2/64 dev eth0 nodad\n\
-             route add default via {v4}.1\nroute add default via {v6}:1\n"
-        );
-        within(netns, || run("ip -batch -", &there));
-    }
+    link(NODE, CLIENT, POD);
     within(NODE, || {
         run("ip -batch -", "route add default via 192.0.2.2\nroute add default via 2001:db8::2\n");
         std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").expect("forwarding of IPv6");
