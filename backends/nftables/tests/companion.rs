@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use common::{MARKS, WITH_IPVS, empty_table, service, slices};
+use common::{MARKS, WITH_IPVS, any_change, empty_table, random, service, slices};
 use kube_verdict_nftables::kernel::memory::MemoryKernel;
 use kube_verdict_nftables::layout::Element;
 use kube_verdict_nftables::{Companion, Nftables, Want, Wanted};
@@ -87,23 +87,9 @@ fn at_any_time_there_are_servers_for_all_marks_and_in_the_end_no_others() {
     let mut table = empty_table();
     let (mut ours, follower) = ours();
     ours.sync(&table, Instant::now()).unwrap();
-    let mut random = 0x2545_f491_4f6c_dd1du64;
-    let mut next = move |below: u64| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        random % below
-    };
+    let mut next = random();
     for step in 0..600 {
-        let n = 1 + next(8) as u16;
-        let update = match next(3) {
-            0 => table.update([service(n, next(32) as u32)]),
-            _ => {
-                let mask = next(64);
-                let endpoints: Vec<u8> = (1..=6u8).filter(|i| mask >> i & 1 == 1).collect();
-                table.update(slices(n, &endpoints))
-            }
-        };
+        let update = any_change(&mut table, &mut next, 8);
         // Whatever becomes real leads to servers that are there.
         let there = Arc::clone(&follower.0);
         ours.kernel_mut().fault = Some(Box::new({

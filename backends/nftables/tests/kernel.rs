@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use common::machine::{in_namespace, nft};
-use common::{BESIDE_IPVS, OPTIONS, WITH_IPVS, empty_table, service, service_cidr, slices};
+use common::{
+    BESIDE_IPVS, OPTIONS, WITH_IPVS, any_change, empty_table, random, service, service_cidr, slices,
+};
 use kube_verdict_nftables::batch::{Batch, Op};
 use kube_verdict_nftables::kernel::CommitError;
 use kube_verdict_nftables::layout::{Chain, Element, Entry, Over, Space, Verdict};
@@ -203,23 +205,9 @@ fn changes_leave_what_a_fresh_sync_would_write() {
             let mut table = empty_table();
             let mut ours = backend_with(options);
             ours.sync(&table, Instant::now()).unwrap();
-            let mut random = 0x2545_f491_4f6c_dd1du64;
-            let mut next = move |below: u64| {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                random % below
-            };
+            let mut next = random();
             for step in 0..400 {
-                let n = 1 + next(12) as u16;
-                let update = match next(3) {
-                    0 => table.update([service(n, next(32) as u32)]),
-                    _ => {
-                        let mask = next(64);
-                        let endpoints: Vec<u8> = (1..=6u8).filter(|i| mask >> i & 1 == 1).collect();
-                        table.update(slices(n, &endpoints))
-                    }
-                };
+                let update = any_change(&mut table, &mut next, 12);
                 let report = ours.apply(&table, &update.change, Instant::now()).unwrap();
                 assert!(report.refused.is_empty() && report.synced.is_empty(), "step {step}: {report:?}");
                 if step % 10 == 0 {

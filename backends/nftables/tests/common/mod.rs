@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use kube_verdict_nftables::Options;
 use kube_verdict_nftables::layout::{Balancer, Marks};
 use kube_verdict_table::objects::{Object, ObjectEvent};
-use kube_verdict_table::{LocalDetector, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings};
+use kube_verdict_table::{
+    LocalDetector, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings, Update,
+};
 use serde_json::{Value, json};
 
 pub const OPTIONS: Options = Options::slots(0x4000);
@@ -124,4 +126,28 @@ pub fn service_cidr(cidrs: &[&str]) -> ObjectEvent {
         "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
         "metadata": {"name": "kubernetes"}, "spec": {"cidrs": cidrs},
     }))
+}
+
+/// Numbers below a bound, the same in each run.
+pub fn random() -> impl FnMut(u64) -> u64 {
+    let mut random = 0x2545_f491_4f6c_dd1du64;
+    move |below| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    }
+}
+
+/// One of so many Services gets other policies or other endpoints.
+pub fn any_change(table: &mut ServiceTable, next: &mut impl FnMut(u64) -> u64, services: u64) -> Update {
+    let n = 1 + next(services) as u16;
+    match next(3) {
+        0 => table.update([service(n, next(32) as u32)]),
+        _ => {
+            let mask = next(64);
+            let endpoints: Vec<u8> = (1..=6u8).filter(|i| mask >> i & 1 == 1).collect();
+            table.update(slices(n, &endpoints))
+        }
+    }
 }
