@@ -7,7 +7,6 @@
 //!
 //! How the server is reached is the business of [`crate::client`].
 
-mod backoff;
 mod inbox;
 mod known;
 mod list;
