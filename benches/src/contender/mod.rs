@@ -1,0 +1,64 @@
+//! Who takes part, and what each of them can be told. How each does it is a file of its own.
+
+mod name;
+
+use std::time::Duration;
+
+pub use name::{Contender, Kind};
+
+use crate::Error;
+use crate::workload::Change;
+
+/// A contender at work in one node's namespace, on one world. What it left in the kernel goes with the namespace.
+pub trait Contestant: Send {
+    /// Makes the kernel serve the world as it is now: starts the process, or loads the rules. A process need not be in
+    /// step when this returns; rules are loaded. Once more after [`Contestant::stop`]: a restart.
+    ///
+    /// # Errors
+    /// A program that is not there, does not start, or refuses.
+    fn start(&mut self) -> Result<(), Error>;
+
+    /// Makes changes. Of a process: through the API, at once, all of them; it hears of them when this returns or soon
+    /// after. Of rules: they are loaded when this returns.
+    ///
+    /// # Errors
+    /// The process is no longer there, or rules are refused.
+    fn tell(&mut self, changes: &[Change]) -> Result<(), Error>;
+
+    /// Ends the process and waits for its end; what is in the kernel stays.
+    ///
+    /// # Errors
+    /// It cannot be ended.
+    fn stop(&mut self) -> Result<(), Error>;
+
+    /// CPU time used by the process and by the children that it waited for, since the last start. Of rules: by the
+    /// programs that loaded them.
+    ///
+    /// # Errors
+    /// The process is no longer there.
+    fn cpu(&self) -> Result<Duration, Error>;
+
+    /// What the process holds; none if there is no process.
+    ///
+    /// # Errors
+    /// The process is no longer there.
+    fn memory(&self) -> Result<Option<Memory>, Error>;
+
+    /// Services in the order in which their rules are met, by number, as far as the kernel's state says so; none if a
+    /// packet's way does not depend on it.
+    ///
+    /// # Errors
+    /// The kernel's rules cannot be read.
+    fn order(&self) -> Result<Option<Vec<u32>>, Error> {
+        Ok(None)
+    }
+}
+
+/// A process' memory, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// resident now
+    pub resident: u64,
+    /// the most that was resident since its start
+    pub peak: u64,
+}
