@@ -16,6 +16,7 @@ pub struct Health {
     /// how long something may be left undone
     patience: Duration,
     families: PerFamily<State>,
+    kept: Option<SystemTime>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Finding {
     pub updated: SystemTime,
     /// each family
     pub families: PerFamily<FamilyFinding>,
+    /// what is served was kept on disk at this time, and the source of objects has not spoken yet
+    pub kept: Option<SystemTime>,
 }
 
 /// What can be said of a family.
@@ -49,7 +52,7 @@ impl Health {
     /// The loop starts.
     pub fn new(sync_period: Duration, now: Moment) -> Self {
         let state = |_| State { updated: now.wall, undone_since: None };
-        Health { patience: sync_period * 2, families: PerFamily::from_fn(state) }
+        Health { patience: sync_period * 2, families: PerFamily::from_fn(state), kept: None }
     }
 
     /// Something is to be done.
@@ -57,6 +60,11 @@ impl Health {
         for family in Family::BOTH {
             self.families[family].undone_since.get_or_insert(now.instant);
         }
+    }
+
+    /// What is to be served was kept on disk at this time; None: it is what the source says.
+    pub fn asked_of(&mut self, kept: Option<SystemTime>) {
+        self.kept = kept;
     }
 
     /// A family is as it should be.
@@ -81,6 +89,7 @@ impl Health {
             is_healthy: families.v4.is_healthy && families.v6.is_healthy,
             updated: families.v4.updated.max(families.v6.updated),
             families,
+            kept: self.kept,
         }
     }
 }
