@@ -8,6 +8,7 @@
 pub mod contender;
 pub mod measure;
 pub mod results;
+pub mod shape;
 pub mod stage;
 pub mod workload;
 

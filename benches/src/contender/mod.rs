@@ -1,10 +1,13 @@
 //! Who takes part, and what each of them can be told. How each does it is a file of its own.
 
+mod load;
 mod name;
+mod rules;
 
 use std::time::Duration;
 
 pub use name::{Contender, Kind};
+pub use rules::Rules;
 
 use crate::Error;
 use crate::workload::Change;

@@ -2,6 +2,7 @@
 //! take over from.
 
 mod mode;
+mod record;
 
 use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +17,7 @@ use crate::plan::{Family, NODE};
 use crate::tether::{self, Tether};
 
 pub use mode::Mode;
+pub use record::Record;
 
 /// How long it may take to programme a change before a test fails; usually it is a second.
 const PROGRAMMING: Duration = Duration::from_secs(60);
@@ -27,6 +29,7 @@ pub struct KubeProxy {
     _tether: Tether,
     netns: Netns,
     directory: tempfile::TempDir,
+    record: Record,
 }
 
 impl KubeProxy {
@@ -48,11 +51,12 @@ impl KubeProxy {
         let mut command = Command::new(program("kube-proxy"));
         command.arg("--config").arg(path("config.conf")).arg("-v=2");
         mode.choose_iptables(&path("bin"));
+        let record = Record::install(mode, &path("bin"), path("record"));
         let others = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{others}:/usr/sbin:/sbin", path("bin").display()));
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("the log")).stderr(log);
         let (child, tether) = tether::spawn(netns, command);
-        KubeProxy { child, _tether: tether, netns: netns.share(), directory }
+        KubeProxy { child, _tether: tether, netns: netns.share(), directory, record }
     }
 
     /// Waits until its nftables tables of both families mention each of these words.
@@ -83,6 +87,11 @@ impl KubeProxy {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// What it wrote of IPv4, word for word.
+    pub fn record(&self) -> &Record {
+        &self.record
     }
 
     /// What it said so far.
