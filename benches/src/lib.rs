@@ -6,6 +6,7 @@
 //! pass or fail.
 
 pub mod contender;
+pub mod inside;
 pub mod measure;
 pub mod results;
 pub mod shape;

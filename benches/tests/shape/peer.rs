@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use kube_verdict_bench::stage::{CLUSTER_CIDR, NODE_IP};
-use kube_verdict_bench::workload::{Change, NAMESPACE, PORT, PORT_NAME, Service, TARGET_PORT, World};
+use kube_verdict_bench::workload::{Change, NAMESPACE, World, objects};
 use kube_verdict_scenario_tests::cluster::ControlPlane;
 use kube_verdict_scenario_tests::netns::Netns;
 use kube_verdict_scenario_tests::peer::{KubeProxy, Mode};
 use kube_verdict_scenario_tests::plan;
 use kube_verdict_scenario_tests::topology::ip_batch;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// How long it may take to write what is waited for; usually it is a second.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ impl Peer {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
             "clusterCIDR": CLUSTER_CIDR,
         });
-        let proxy = KubeProxy::start(mode, &node, &config, &kubeconfig);
+        let proxy = KubeProxy::start_recorded(mode, &node, &config, &kubeconfig);
         Peer { proxy, control_plane, seen: 0 }
     }
 
@@ -75,7 +75,7 @@ impl Peer {
     pub fn writes(&mut self, what: &str, is_right: impl Fn(&str) -> bool, right: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let inputs = self.proxy.record().inputs();
+            let inputs = self.proxy.inputs();
             if let Some(place) = inputs[self.seen..].iter().position(|input| is_right(input)) {
                 self.seen += place + 1;
                 return;
@@ -89,27 +89,4 @@ impl Peer {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-}
-
-fn objects(service: &Service) -> [Value; 2] {
-    let endpoint =
-        |ip| json!({ "addresses": [ip], "conditions": { "ready": true }, "nodeName": "elsewhere" });
-    [
-        json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": { "namespace": NAMESPACE, "name": service.name },
-            "spec": {
-                "clusterIP": service.cluster_ip,
-                "ports": [{ "name": PORT_NAME, "port": PORT, "protocol": service.protocol.as_str(), "targetPort": TARGET_PORT }]
-            },
-        }),
-        json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": {
-                "namespace": NAMESPACE, "name": format!("{}-x", service.name),
-                "labels": { "kubernetes.io/service-name": service.name }
-            },
-            "ports": [{ "name": PORT_NAME, "port": TARGET_PORT, "protocol": service.protocol.as_str() }],
-            "endpoints": service.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
-        }),
-    ]
 }

@@ -9,7 +9,7 @@ use super::Mode;
 
 /// Where the scripts keep it, in the order of the clock.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub(super) struct Record {
     directory: PathBuf,
 }
 
@@ -36,10 +36,7 @@ impl Record {
     }
 
     /// What was written so far, each input once it was taken; without those that say nothing.
-    ///
-    /// # Panics
-    /// When it cannot be read.
-    pub fn inputs(&self) -> Vec<String> {
+    pub(super) fn inputs(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.directory).expect("the record");
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
         paths.retain(|path| path.extension().is_none());
