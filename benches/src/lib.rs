@@ -6,8 +6,10 @@
 //! pass or fail.
 
 pub mod contender;
+pub mod inside;
 pub mod measure;
 pub mod results;
+pub mod shape;
 pub mod stage;
 pub mod workload;
 
