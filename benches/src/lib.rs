@@ -5,6 +5,7 @@
 //! serve them → measurements → [`results`] → a report. Figures are printed, never judged: no timing here is a test's
 //! pass or fail.
 
+pub mod api;
 pub mod contender;
 pub mod inside;
 pub mod measure;
