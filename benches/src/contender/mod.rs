@@ -1,10 +1,12 @@
 //! Who takes part, and what each of them can be told. How each does it is a file of its own.
 
+mod floor;
 mod name;
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+pub use floor::Floor;
 pub use name::{Contender, Kind};
 
 use crate::Error;
