@@ -10,7 +10,6 @@
 //! question has come back with the new answer; the question's own way, about a tenth of a millisecond, is part of it. CPU
 //! time is that of the whole measurement divided by its changes, and so contains what the contender does at rest.
 
-use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use super::percentile::{percentile, sorted};
@@ -110,34 +109,31 @@ fn record_median(turn: &mut Turn<'_>, quantity: Quantity, times: Vec<f64>) {
 
 /// Replaces the endpoints of probes, all at once; seconds until the last is live.
 fn replaced(turn: &mut Turn<'_>, client: &ClientThread, probes: &[u32]) -> Result<f64, Error> {
-    let services = probes.iter().map(|probe| turn.world.service(*probe).ok_or("the probe is gone"));
-    let before = services
-        .map(|service| service.map(|service| (turn.contestant.frontend(&service), service.endpoints[0])))
-        .collect::<Result<Vec<_>, _>>()?;
     let changes: Vec<Change> =
         probes.iter().map(|probe| Change::Replace { service: *probe, endpoint: 0 }).collect();
-    let (since, patience) = (Instant::now(), turn.effort.patience);
-    let watch = client.begin(move || {
-        let watch = |(to, endpoint)| notice::changed(to, Some(endpoint), since, patience);
-        before.into_iter().map(watch).collect::<Option<Vec<_>>>()
-    });
-    turn.tell(&changes)?;
-    let noticed = watch.wait()?.ok_or_else(|| unnoticed("a replaced endpoint", patience))?;
-    for (probe, (endpoint, _)) in probes.iter().zip(&noticed) {
-        let meant = turn.world.endpoint(*probe, 0);
-        if *endpoint != meant {
-            return Err(format!("the endpoint {meant} was put in, and {endpoint} answered").into());
-        }
-    }
-    noticed.last().map(|(_, time)| time.as_secs_f64()).ok_or_else(|| "no probe was changed".into())
+    live(turn, client, &changes, "a replaced endpoint")
 }
 
 fn created(turn: &mut Turn<'_>, client: &ClientThread, service: u32) -> Result<f64, Error> {
-    let to = unborn_frontend(turn, service)?;
+    live(turn, client, &[Change::Create { service }], "a new Service")
+}
+
+/// Makes changes of Services of one endpoint; seconds until the last of them leads where it should.
+fn live(turn: &mut Turn<'_>, client: &ClientThread, changes: &[Change], what: &str) -> Result<f64, Error> {
+    let mut later = turn.world.clone();
+    let wanted = changes.iter().map(|change| {
+        let service = later.apply(*change).ok_or("a change of a Service that does not exist")?;
+        let endpoint = *service.endpoints.first().ok_or("a Service without endpoints")?;
+        Ok((turn.contestant.frontend(&service), endpoint))
+    });
+    let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
     let (since, patience) = (Instant::now(), turn.effort.patience);
-    let watch = client.begin(move || notice::changed(to, None, since, patience));
-    turn.tell(&[Change::Create { service }])?;
-    let (_, time) = watch.wait()?.ok_or_else(|| unnoticed("a new Service", patience))?;
+    let watch = client.begin(move || {
+        let mut times = wanted.into_iter().map(|(to, endpoint)| notice::live(to, endpoint, since, patience));
+        times.try_fold(Duration::ZERO, |_, time| time)
+    });
+    turn.tell(changes)?;
+    let time = watch.wait()?.ok_or_else(|| unnoticed(what, patience))?;
     Ok(time.as_secs_f64())
 }
 
@@ -148,13 +144,6 @@ fn deleted(turn: &mut Turn<'_>, client: &ClientThread, service: u32) -> Result<f
     turn.tell(&[Change::Delete { service }])?;
     let time = watch.wait()?.ok_or_else(|| unnoticed("the end of a Service", patience))?;
     Ok(time.as_secs_f64())
-}
-
-/// Where a Service will be that does not exist yet.
-fn unborn_frontend(turn: &Turn<'_>, service: u32) -> Result<SocketAddrV4, Error> {
-    let mut later = turn.world.clone();
-    let service = later.apply(Change::Create { service }).ok_or("a Service that cannot be created")?;
-    Ok(turn.contestant.frontend(&service))
 }
 
 fn unnoticed(what: &str, patience: Duration) -> Error {

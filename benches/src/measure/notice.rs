@@ -15,8 +15,9 @@ use crate::workload::Protocol;
 const EAGER: Duration = Duration::from_millis(5);
 /// The share of the time that has passed.
 const SHARE: u32 = 50;
-/// A question takes a tenth of a millisecond; the kernel sends its next SYN after a second.
-const ANSWER: Duration = Duration::from_millis(250);
+/// A question takes a tenth of a millisecond. What is lost is asked again after this, and so is what waits for an answer
+/// that would come too late to be the truth.
+const ANSWER: Duration = Duration::from_millis(50);
 /// Questions in a row without an answer that mean that there is none any more.
 const SILENCE: u32 = 3;
 
@@ -31,19 +32,13 @@ pub fn answer(to: SocketAddrV4) -> Option<Ipv4Addr> {
     ask(Protocol::Tcp, to, ANSWER).ok()
 }
 
-/// Asks until somebody answers who is not the one before, and returns who that is, and when it was noticed. None: there
-/// was not patience enough.
-pub fn changed(
-    to: SocketAddrV4,
-    before: Option<Ipv4Addr>,
-    since: Instant,
-    patience: Duration,
-) -> Option<(Ipv4Addr, Duration)> {
+/// Asks until this endpoint answers, and returns when it did. None: there was not patience enough.
+pub fn live(to: SocketAddrV4, endpoint: Ipv4Addr, since: Instant, patience: Duration) -> Option<Duration> {
     while since.elapsed() < patience {
-        match answer(to) {
-            Some(endpoint) if Some(endpoint) != before => return Some((endpoint, since.elapsed())),
-            _ => sleep(pause(since)),
+        if answer(to) == Some(endpoint) {
+            return Some(since.elapsed());
         }
+        sleep(pause(since));
     }
     None
 }
