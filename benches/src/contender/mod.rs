@@ -1,6 +1,7 @@
 //! Who takes part, and what each of them can be told. How each does it is a file of its own.
 
 pub mod daemon;
+mod floor;
 mod load;
 mod name;
 mod rules;
@@ -8,6 +9,7 @@ mod rules;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+pub use floor::Floor;
 pub use name::{Contender, Kind};
 pub use rules::Rules;
 
