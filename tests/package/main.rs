@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod container;
+mod load;
+mod network;
+mod restarts;
 
 use std::fs;
 use std::path::Path;
@@ -57,7 +60,7 @@ fn the_life_of_the_package() {
     for line in ["link set lo up", "addr add 192.0.2.11/32 dev lo", "route add 10.96.0.0/16 dev lo"] {
         container.run(&format!("ip {line}"));
     }
-    container.echo_at(BACKEND);
+    container.network().echo_at(BACKEND.parse().unwrap());
 
     // Installing starts it, with nothing to serve.
     container.run(&format!("dpkg -i {first}"));

@@ -2,12 +2,13 @@
 
 mod name;
 
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 pub use name::{Contender, Kind};
 
 use crate::Error;
-use crate::workload::Change;
+use crate::workload::{Change, PORT, Service};
 
 /// A contender at work in one node's namespace, on one world. What it left in the kernel goes with the namespace.
 pub trait Contestant: Send {
@@ -51,6 +52,18 @@ pub trait Contestant: Send {
     /// The kernel's rules cannot be read.
     fn order(&self) -> Result<Option<Vec<u32>>, Error> {
         Ok(None)
+    }
+
+    /// Where clients reach a Service: at its ClusterIP, unless this is a floor without any translation.
+    fn frontend(&self, service: &Service) -> SocketAddrV4 {
+        SocketAddrV4::new(service.cluster_ip, PORT)
+    }
+
+    /// How long a contender that has come to rest must be left alone until nothing of its own accord delays its answer to
+    /// the next change. kube-proxy waits from the end of a sync for its minSyncPeriod, a second, before it begins
+    /// another, which is also what is assumed of contenders that do not say.
+    fn quiet(&self) -> Duration {
+        Duration::from_millis(1100)
     }
 }
 

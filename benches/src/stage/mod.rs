@@ -4,19 +4,28 @@
 //!   client 10.0.1.2 ── 10.0.1.1 node 10.0.2.1 ── 10.0.2.2 server, which is all of 10.128.0.0/9
 //! ```
 //!
+//! Traffic has the machine's last core: the threads of clients and of the server are pinned to it, so that what a packet
+//! costs does not depend on where the scheduler puts them. Contenders run where the scheduler wants.
+//!
 //! The client's route to everything leads through the node, where the contender is. The server answers as every endpoint
 //! that there may be, at [`crate::workload::TARGET_PORT`], and says which one was reached. What no contender translates
 //! ends at the node: there is no route on.
 
 mod client;
+mod client_thread;
+mod cpu;
+mod flows;
 mod server;
 
 use std::net::Ipv4Addr;
 
-pub use client::ask;
+pub use client::{ask, send_for};
+pub use client_thread::{ClientThread, Pending};
+pub use flows::forget_flows;
 use kube_verdict_scenario_tests::netns::Netns;
 use kube_verdict_scenario_tests::topology::ip_batch;
 
+use crate::Error;
 use server::Server;
 
 /// The client's address: a pod's, as far as contenders know.
@@ -90,6 +99,14 @@ route add local 10.128.0.0/9 dev lo
         });
         Stage { client, node, server, _endpoints: endpoints }
     }
+
+    /// Empty datagrams that reached an endpoint at its port since the stage was made; they are not answered.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn unanswered(&self) -> Result<u64, Error> {
+        self.server.run(server::unanswered)
+    }
 }
 
 impl Default for Stage {
@@ -113,5 +130,31 @@ mod tests {
                 assert_eq!(answer.ok(), Some(endpoint), "{protocol:?}");
             }
         }
+    }
+
+    #[test]
+    fn empty_datagrams_are_counted_and_not_answered() {
+        let stage = Stage::new();
+        let to = std::net::SocketAddrV4::new(Ipv4Addr::new(10, 128, 0, 7), TARGET_PORT);
+        stage.client.run(|| {
+            let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a port");
+            for _ in 0..3 {
+                socket.send_to(&[], to).expect("a route");
+            }
+            socket.set_read_timeout(Some(std::time::Duration::from_millis(20))).expect("a time");
+            assert!(socket.recv(&mut [0; 4]).is_err(), "no answer");
+        });
+        assert_eq!(stage.unanswered().expect("the kernel knows"), 3);
+    }
+
+    #[test]
+    fn all_that_is_sent_over_one_connection_is_counted_where_it_arrives() {
+        let stage = Stage::new();
+        let to = std::net::SocketAddrV4::new(Ipv4Addr::new(10, 128, 0, 7), TARGET_PORT);
+        let (bytes, time) = stage
+            .client
+            .run(|| send_for(to, std::time::Duration::from_millis(20), std::time::Duration::from_secs(5)))
+            .expect("the server answers");
+        assert!(bytes > 0 && !time.is_zero());
     }
 }
