@@ -1,6 +1,6 @@
 #!/bin/bash
-# run.sh [-b BINARY]… [-r TREE]… [-e NAME=VALUE]… [-t SECONDS] KERNEL BINARY ARGUMENT…: runs a program as root in a machine of its
-# own, under one of Debian's kernels, and ends with its status and its output.
+# run.sh [-b BINARY]… [-r TREE]… [-e NAME=VALUE]… [-t SECONDS] KERNEL BINARY ARGUMENT…: runs a program as root in a
+# machine of its own, under one of Debian's kernels, and ends with its status and its output.
 #
 # The machine is made anew and gone afterwards: QEMU without KVM, so that it runs anywhere, everything in memory, no
 # disk, no network but what the program makes. It boots in three to five seconds. Programs are found there in /job,

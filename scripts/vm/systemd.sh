@@ -1,7 +1,7 @@
 #!/bin/bash
 # systemd.sh TREE: puts this machine's systemd into a folder for `run.sh -r`: the manager, the journal, systemctl,
-# journalctl, and the units that a service waits for. In the machine /job/under-systemd starts it, in processes and mounts of
-# its own and in the network namespace that it is called in; `/job/under-systemd systemctl …` is how to talk to it.
+# journalctl, and the units that a service waits for. In the machine /job/under-systemd starts it, with processes and
+# mounts of its own, in the network namespace that it is called in; `/job/under-systemd systemctl …` talks to it.
 set -euo pipefail
 tree=$1
 
@@ -36,7 +36,7 @@ mkdir -p "$tree/etc/systemd/system" "$tree/job" "$tree/mnt" "$tree/var/log"
 echo 0123456789abcdef0123456789abcdef >"$tree/etc/machine-id"
 cat >"$tree/job/under-systemd" <<'START'
 #!/bin/bash
-# under-systemd: starts it, as the first process of its own. under-systemd COMMAND…: runs that where systemd is.
+# under-systemd: starts systemd. under-systemd COMMAND…: runs that where systemd is.
 set -e
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 case ${1:-} in
