@@ -3,6 +3,11 @@
 //! Everything is seen from outside: by a client that asks a Service where it leads, by the kernel's account of the process.
 //! No contender is asked how it does. A room for each [`Group`](crate::results::Group).
 
+pub mod memory;
+pub mod programme;
+pub mod restart;
+mod served;
+
 use std::time::Duration;
 
 use crate::Error;

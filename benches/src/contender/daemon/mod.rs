@@ -56,9 +56,14 @@ impl Daemon {
         self.process.as_ref().ok_or_else(|| format!("{label} does not run").into())
     }
 
-    /// An error that says how the process ended, if it has.
+    /// An error that says how the process ended, if it has, or what the API server could not answer.
     fn check(&mut self) -> Result<(), Error> {
         let label = self.candidate.contender().label();
+        if let Some(question) = self.api.refused() {
+            return Err(
+                format!("{label} asked what the benchmark's API server does not know, {question}").into()
+            );
+        }
         match self.process.as_mut().map(Process::end).transpose()?.flatten() {
             Some(end) => Err(format!("{label} has ended: {end}").into()),
             None => Ok(()),
