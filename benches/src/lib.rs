@@ -7,8 +7,10 @@
 
 pub mod api;
 pub mod contender;
+pub mod inside;
 pub mod measure;
 pub mod results;
+pub mod shape;
 pub mod stage;
 pub mod workload;
 

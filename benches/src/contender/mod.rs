@@ -1,12 +1,17 @@
 //! Who takes part, and what each of them can be told. How each does it is a file of its own.
 
 pub mod daemon;
+mod floor;
+mod load;
 mod name;
+mod rules;
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+pub use floor::Floor;
 pub use name::{Contender, Kind};
+pub use rules::Rules;
 
 use crate::Error;
 use crate::workload::{Change, PORT, Service};

@@ -5,15 +5,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Turn;
+use super::rest::settle;
 use crate::Error;
 use crate::results::Quantity;
 
-/// At rest is who takes less than this share of a core …
-const QUIET: f64 = 0.02;
-/// … for as long as this.
-const WHILE: Duration = Duration::from_millis(500);
-/// A contender that does not come to rest is taken as it is.
-const RESTLESS: Duration = Duration::from_secs(15);
+/// From rest until memory is looked at: what follows a first sync, such as a second one or memory that is given back,
+/// belongs to it.
+const AFTERWARDS: Duration = Duration::from_secs(2);
 /// How long to look at one that does nothing, at least and at most.
 const IDLE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
@@ -25,18 +23,12 @@ pub fn at_rest(turn: &mut Turn<'_>) -> Result<(), Error> {
     if turn.contestant.memory()?.is_none() {
         return Ok(());
     }
-    let start = Instant::now();
-    // What follows a first sync, such as a second one after kube-proxy's minSyncPeriod, belongs to it.
-    while start.elapsed() < RESTLESS {
-        let quiet = share(turn, WHILE)? < QUIET;
-        if quiet && start.elapsed() >= 3 * WHILE {
-            break;
-        }
-    }
+    settle(turn)?;
+    thread::sleep(AFTERWARDS);
     let idle = share(turn, turn.effort.budget.clamp(IDLE.0, IDLE.1))?;
     if let Some(memory) = turn.contestant.memory()? {
-        (turn.record)(Quantity::Resident, "", memory.resident as f64);
-        (turn.record)(Quantity::IdleCpu, "", idle);
+        turn.record(Quantity::Resident, "", memory.resident as f64);
+        turn.record(Quantity::IdleCpu, "", idle);
     }
     Ok(())
 }
@@ -48,7 +40,7 @@ pub fn at_rest(turn: &mut Turn<'_>) -> Result<(), Error> {
 pub fn peak(turn: &mut Turn<'_>) -> Result<(), Error> {
     turn.contestant.stop()?;
     if let Some(memory) = turn.contestant.memory()? {
-        (turn.record)(Quantity::Peak, "", memory.peak as f64);
+        turn.record(Quantity::Peak, "", memory.peak as f64);
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub fn measure(turn: &mut Turn<'_>) -> Result<(), Error> {
         time = until_served(turn, &client, service, start)?;
     }
     let cpu = turn.contestant.cpu()?;
-    (turn.record)(Quantity::FirstSync, "", time.as_secs_f64());
-    (turn.record)(Quantity::FirstSyncCpu, "", cpu.as_secs_f64());
+    turn.record(Quantity::FirstSync, "", time.as_secs_f64());
+    turn.record(Quantity::FirstSyncCpu, "", cpu.as_secs_f64());
     Ok(())
 }

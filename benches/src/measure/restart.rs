@@ -12,7 +12,7 @@ use super::served::until_served;
 use crate::Error;
 use crate::results::Quantity;
 use crate::stage::{ClientThread, ask};
-use crate::workload::{Change, PORT, Service};
+use crate::workload::{Change, Service};
 
 /// How long a connection may take to be made and answered. A lost first packet is sent again after a second.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -29,8 +29,8 @@ pub fn measure(turn: &mut Turn<'_>) -> Result<(), Error> {
     let (client, bystander) = (ClientThread::start(turn.stage), ClientThread::start(turn.stage));
     let over = Over::default();
     let failed = {
-        let over = Arc::clone(&over.0);
-        bystander.begin(move || count_failures(&steady, &over))
+        let (over, to) = (Arc::clone(&over.0), turn.contestant.frontend(&steady));
+        bystander.begin(move || count_failures(&steady, to, &over))
     };
     turn.contestant.stop()?;
     turn.tell(&[Change::Replace { service: changed, endpoint: 0 }])?;
@@ -41,9 +41,9 @@ pub fn measure(turn: &mut Turn<'_>) -> Result<(), Error> {
     let cpu = turn.contestant.cpu()?;
     drop(over);
     let failed = failed.wait()?;
-    (turn.record)(Quantity::Restart, "", time.as_secs_f64());
-    (turn.record)(Quantity::RestartCpu, "", cpu.as_secs_f64());
-    (turn.record)(Quantity::RestartFailed, "", f64::from(failed));
+    turn.record(Quantity::Restart, "", time.as_secs_f64());
+    turn.record(Quantity::RestartCpu, "", cpu.as_secs_f64());
+    turn.record(Quantity::RestartFailed, "", f64::from(failed));
     Ok(())
 }
 
@@ -58,8 +58,7 @@ impl Drop for Over {
 }
 
 /// Opens new connections until it is over; how many of them no endpoint of the Service answered.
-fn count_failures(service: &Service, over: &AtomicBool) -> u32 {
-    let to = SocketAddrV4::new(service.cluster_ip, PORT);
+fn count_failures(service: &Service, to: SocketAddrV4, over: &AtomicBool) -> u32 {
     let mut failed = 0;
     while !over.load(Ordering::Relaxed) {
         let asked = Instant::now();

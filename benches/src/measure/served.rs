@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Turn;
 use crate::Error;
 use crate::stage::{ClientThread, ask};
-use crate::workload::{PORT, Service};
+use crate::workload::Service;
 
 /// The least time that a question is given, and between questions that were refused: several thousand refusals a second
 /// would take a good part of a core from whoever is waited for.
@@ -28,8 +28,8 @@ pub(super) fn until_served(
     start: Instant,
 ) -> Result<Duration, Error> {
     loop {
-        let asked = service.clone();
-        if let Some(time) = client.begin(move || ask_for_a_while(&asked, start)).wait()? {
+        let (asked, to) = (service.clone(), turn.contestant.frontend(service));
+        if let Some(time) = client.begin(move || ask_for_a_while(&asked, to, start)).wait()? {
             return Ok(time);
         }
         turn.contestant.check()?;
@@ -41,8 +41,7 @@ pub(super) fn until_served(
     }
 }
 
-fn ask_for_a_while(service: &Service, start: Instant) -> Option<Duration> {
-    let to = SocketAddrV4::new(service.cluster_ip, PORT);
+fn ask_for_a_while(service: &Service, to: SocketAddrV4, start: Instant) -> Option<Duration> {
     let begin = Instant::now();
     while begin.elapsed() < LOOK {
         // Who takes long is asked less often.

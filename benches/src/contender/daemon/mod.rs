@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use candidate::{Candidate, Programs};
 
-use super::{Contestant, Memory};
+use super::{Contestant, Kind, Memory};
 use crate::Error;
 use crate::api::Api;
 use crate::stage::Stage;
@@ -107,6 +107,14 @@ impl Contestant for Daemon {
             None => Memory { resident: 0, peak: 0 },
         };
         Ok(Some(Memory { peak: now.peak.max(self.peak), ..now }))
+    }
+
+    /// kube-verdict applies a change at once, whenever the one before it was.
+    fn quiet(&self) -> Duration {
+        match self.candidate.contender().kind() {
+            Kind::Ours => Duration::from_millis(100),
+            _ => Duration::from_millis(1100),
+        }
     }
 
     fn order(&self) -> Result<Option<Vec<u32>>, Error> {
