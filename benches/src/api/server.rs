@@ -168,3 +168,7 @@ fn accept(listener: &TcpListener, feed: &Arc<Feed>, connections: &Arc<Connection
         });
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
