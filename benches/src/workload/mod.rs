@@ -6,9 +6,11 @@
 //! before it.
 
 mod change;
+mod objects;
 mod world;
 
 pub use change::Change;
+pub use objects::objects;
 pub use world::{Protocol, Service, Size, World};
 
 /// The port of every Service.
