@@ -22,6 +22,7 @@ pub use message::Message;
 pub use plan::{Limit, Plan, Slot};
 pub use process::{End, run};
 pub use progress::Progress;
+pub use steps::concerns;
 pub use turn::{Order, limit, play};
 
 use crate::Error;
@@ -30,6 +31,9 @@ use crate::measure::Effort;
 use crate::results::{Failure, Group, Key, Results};
 use crate::workload::Size;
 use steps::FIRST;
+
+/// How the error of what was not tried begins.
+pub const NOT_TRIED: &str = "not tried";
 
 /// What is the same in every turn.
 #[derive(Clone, Debug)]
@@ -166,7 +170,7 @@ fn untried<'a>(sizes: &'a [u32], slot: &'a Slot, what: &'a str) -> impl Iterator
         contender: slot.contender,
         services: *services,
         what: what.to_owned(),
-        error: format!("not tried: too slow at {}", slot.services),
+        error: format!("{NOT_TRIED}: too slow at {}", slot.services),
     })
 }
 

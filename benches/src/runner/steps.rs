@@ -19,3 +19,12 @@ pub const FIRST: &str = "first sync";
 
 /// All steps, in order.
 pub const STEPS: &[Step] = &[];
+
+/// Whether a failure of this step, by its name, is why figures of a group are missing.
+pub fn concerns(step: &str, group: Group) -> bool {
+    match STEPS.iter().find(|known| known.name == step) {
+        Some(known) => known.name == FIRST || known.groups.contains(&group),
+        // A turn that died outside of any.
+        None => true,
+    }
+}
