@@ -47,12 +47,14 @@ pub struct Options {
     pub masquerade_mark: u32,
     /// who chooses backends
     pub balancer: Balancer,
+    /// whether our tables are to belong to the kernel's socket, so that nobody else can change them
+    pub own: bool,
 }
 
 impl Options {
     /// Connections are spread over slots; what is to be masqueraded bears this mark.
     pub const fn slots(masquerade_mark: u32) -> Self {
-        Options { masquerade_mark, balancer: Balancer::Slots }
+        Options { masquerade_mark, balancer: Balancer::Slots, own: false }
     }
 }
 
@@ -299,7 +301,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             let taken = self.companion.taken(family, now);
             let context = context(table, family, self.options);
             let numbers = (&*taken, self.numbers[family].as_ref());
-            let plan = Plan::new(table, context, snapshot.table, &out, numbers);
+            let plan = Plan::new(table, (context, self.options.own), snapshot.table, &out, numbers);
             let mut batch = plan.batch;
             batch.generation = snapshot.generation.filter(|_| attempt < STALE_ATTEMPTS);
             self.companion.raise(family, &plan.state.wanted(), now);
@@ -334,6 +336,11 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         now: Instant,
         report: &mut Report,
     ) -> Result<(), Error> {
+        // No element is to blame for a table of somebody else's.
+        if refusals.iter().any(|refusal| refusal.errno == libc::EPERM) {
+            let error = std::io::Error::from_raw_os_error(libc::EPERM);
+            return Err(Error::commit(batch.family, CommitError::Io(error)));
+        }
         for Refusal { op, errno } in refusals {
             match &batch.ops[*op] {
                 Op::Add(element) | Op::Remove(element) => {

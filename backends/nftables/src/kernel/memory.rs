@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use kube_verdict_table::{Family, PerFamily};
 
 use super::{
-    Author, ChainState, CommitError, Kernel, Note, ReadError, Refusal, SetState, Snapshot, TableState,
+    Author, ChainState, CommitError, Kernel, Note, ReadError, Refusal, SetState, Snapshot, TableState, Tenure,
 };
 use crate::batch::{Batch, ForeignElement, Op};
 use crate::bytecode::{Expr, Jump, compile};
@@ -22,6 +22,7 @@ type Key = (Vec<u8>, Option<Vec<u8>>);
 #[derive(Clone, Debug, Default)]
 struct Table {
     comment: String,
+    tenure: Tenure,
     sets: BTreeMap<String, SetState>,
     chains: BTreeMap<String, ChainState>,
     elements: BTreeMap<(Set, Key), Option<Element>>,
@@ -81,6 +82,21 @@ impl MemoryKernel {
         if self.hears == Some(true) && !self.is_deaf {
             let author = Some(Author { name: "nft".into(), pid: 4711 });
             self.notes.push_back(Note::Transaction { generation: self.generation, is_about_us, author });
+        }
+    }
+
+    /// The table's owner is another from now on, as when ours is gone.
+    pub fn pass_on(&mut self, family: Family, tenure: Tenure) {
+        if let Some(table) = &mut self.tables[family] {
+            table.tenure = tenure;
+        }
+    }
+
+    /// The table's comment is another one: some other program's, or of another layout.
+    pub fn relabel(&mut self, family: Family, comment: &str) {
+        if let Some(table) = &mut self.tables[family] {
+            table.comment = comment.to_owned();
+            self.note(true);
         }
     }
 
@@ -176,6 +192,7 @@ impl Table {
     fn state(&self) -> TableState {
         let mut state = TableState {
             comment: Some(self.comment.clone()),
+            tenure: self.tenure,
             sets: self.sets.clone(),
             chains: self.chains.clone(),
             ..TableState::default()
@@ -252,9 +269,21 @@ impl Table {
 }
 
 fn perform(table: &mut Option<Table>, op: &Op, family: Family) -> Result<(), i32> {
+    if table.as_ref().is_some_and(|table| table.tenure == Tenure::Others) {
+        return Err(libc::EPERM);
+    }
     match op {
-        Op::AddTable => {
-            table.get_or_insert_with(|| Table { comment: comment(), ..Table::default() });
+        Op::AddTable { own } => {
+            let tenure = if *own { Tenure::Ours } else { Tenure::Nobodys };
+            let made = || Table { comment: comment(), tenure, ..Table::default() };
+            let table = table.get_or_insert_with(made);
+            // A table that was made without an owner cannot be given one.
+            if *own && table.tenure == Tenure::Nobodys {
+                return Err(libc::EOPNOTSUPP);
+            }
+            if *own {
+                table.tenure = Tenure::Ours;
+            }
             return Ok(());
         }
         Op::DeleteTable => return table.take().map(drop).ok_or(libc::ENOENT),
@@ -262,7 +291,7 @@ fn perform(table: &mut Option<Table>, op: &Op, family: Family) -> Result<(), i32
     }
     let table = table.as_mut().ok_or(libc::ENOENT)?;
     match op {
-        Op::AddTable | Op::DeleteTable => {}
+        Op::AddTable { .. } | Op::DeleteTable => {}
         Op::AddSet(set) => {
             table.sets.insert(set.name().into(), SetState::of(*set, family));
         }
