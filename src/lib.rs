@@ -26,3 +26,4 @@ pub mod serve;
 mod simulation;
 pub mod source;
 pub mod steering;
+pub mod warm;

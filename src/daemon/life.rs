@@ -49,7 +49,7 @@ impl Life {
         stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), Failure> {
         self.set_up_the_host()?;
-        let (witness, mut serving) = attend(&mut self)?;
+        let (witness, mut serving, readings) = attend(&mut self)?;
         let Life { mut netlink, loaded, name, reliance, events, supervisor, in_sync, .. } = self;
         let Loaded { effective, source: file, .. } = loaded;
         // What ends a life before its news do: an order, or a reason to start anew.
@@ -65,8 +65,9 @@ impl Life {
             }
         });
         let options = effective.nftables();
-        let director = effective.ipvs.as_ref().map(|mode| ipvs::set_up(&effective, mode)).transpose()?;
-        let left = if director.is_none() { ipvs::left(&effective) } else { None };
+        let director =
+            effective.ipvs.as_ref().map(|mode| ipvs::set_up(&effective, mode, &readings)).transpose()?;
+        let left = if director.is_none() { ipvs::left(&effective, readings) } else { None };
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
 
@@ -146,6 +147,8 @@ impl<S: Source, W: Witness> Going<S, W> {
 /// The first sync.
 fn begin<B: Backend, W: Witness>(reconciler: &mut Reconciler<B, W>, first: Input, in_sync: &str) {
     let start = Instant::now();
+    let in_sync =
+        if first.kept.is_some() { "the kernel is as the table says that was kept" } else { in_sync };
     if let Some(report) = reconciler.start(first, start) {
         tracing::info!(
             frontends = reconciler.table().frontends().count(),

@@ -22,7 +22,7 @@ mod witness;
 pub use backend::{Backend, Error, Leaving, Outcome, Refused, Report, Routing, Servers};
 pub use reconciler::Reconciler;
 pub use run::{Alarm, Ended, Input, News, Pace, run};
-pub use witness::{Repair, Scope, Synced, Witness};
+pub use witness::{Mended, Repair, Scope, Synced, Witness};
 
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use kube_verdict_table::{ServiceTable, Update};
 
-use super::drift::{Drift, Mended};
-use super::{Backend, Error, Input, Outcome, Repair, Report, Scope, Synced, Witness, clock};
+use super::drift::Drift;
+use super::{Backend, Error, Input, Mended, Outcome, Repair, Report, Scope, Synced, Witness, clock};
 
 /// First time between two tries after a failure; it doubles up to the sync period.
 const RETRY: Duration = Duration::from_secs(1);
@@ -125,7 +125,11 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
         let result = match result {
             Ok(report) if !update.flows.is_empty() => {
                 let cut = self.backend.cut(&self.table, &update.flows, now);
-                cut.map(|cut| Report { orders: report.orders + cut.orders, ..report })
+                cut.map(|cut| Report {
+                    orders: report.orders + cut.orders,
+                    foreign: report.foreign + cut.foreign,
+                    ..report
+                })
             }
             result => result,
         };
@@ -229,11 +233,13 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
     fn settle(
         &mut self,
         result: Outcome,
-        about: (Scope, Option<Repair>),
+        (scope, repair): (Scope, Option<Repair>),
         update: Option<&Update>,
         start: Instant,
         now: Instant,
     ) -> Option<Report> {
+        let met = result.as_ref().map_or(0, |report| report.foreign);
+        let about = (scope, repair.or_else(|| self.drift.met(met, now)));
         self.tell(about, update, clock::now() - start, result.as_ref().map_err(Vec::as_slice));
         match result {
             Ok(report) => {

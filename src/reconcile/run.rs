@@ -1,7 +1,7 @@
 //! Drives a [`Reconciler`]: waits for what comes first, a change, a due time or the order to stop.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use kube_verdict_table::NodeState;
 use kube_verdict_table::objects::ObjectEvent;
@@ -18,6 +18,8 @@ pub struct Input {
     pub node: Option<NodeState>,
     /// the source has gaps: what the kernel serves and nobody knows of may be in one, and stays
     pub has_gaps: bool,
+    /// some objects are from a table that was kept at this time: the source is not complete yet
+    pub kept: Option<SystemTime>,
 }
 
 /// Where inputs come from.

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod container;
+mod load;
+mod network;
+mod restarts;
 
 use std::fs;
 use std::path::Path;
@@ -57,7 +60,7 @@ fn the_life_of_the_package() {
     for line in ["link set lo up", "addr add 192.0.2.11/32 dev lo", "route add 10.96.0.0/16 dev lo"] {
         container.run(&format!("ip {line}"));
     }
-    container.echo_at(BACKEND);
+    container.network().echo_at(BACKEND.parse().unwrap());
 
     // Installing starts it, with nothing to serve.
     container.run(&format!("dpkg -i {first}"));
@@ -135,12 +138,17 @@ fn the_life_of_the_package() {
     container.run(&format!("sed -i 's/^mode: nonsense/mode: nftables/' {CONFIGURATION}"));
     serves(&container);
 
+    // The table is kept, for a boot without the manifests.
+    let kept = "stat -c '%a %U' /var/lib/kube-verdict /var/lib/kube-verdict/table";
+    assert_eq!(container.run(kept), "700 root\n600 root\n");
+
     // Upgraded: the administrator's configuration stays, and so does every connection.
     let before = pid(&container);
     container.run(&format!("dpkg -i {second}"));
     serves_anew(&container, &before);
     held.echoes();
     assert!(container.run(&format!("cat {CONFIGURATION}")).contains("udpTimeout: 33s"));
+    assert_eq!(container.run(kept), "700 root\n600 root\n");
 
     // Removed: nobody runs, and the rules stay.
     let said = container.run("dpkg -r kube-verdict");
