@@ -24,3 +24,4 @@ pub mod rtnetlink;
 pub mod serve;
 pub mod source;
 pub mod steering;
+pub mod warm;

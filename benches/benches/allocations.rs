@@ -5,7 +5,7 @@
 use std::alloc::System;
 
 use kube_verdict_bench::Error;
-use kube_verdict_bench::inside::{Null, Scene};
+use kube_verdict_bench::parts::{Null, Scene};
 use kube_verdict_bench::workload::{Size, World};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 

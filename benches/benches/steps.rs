@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use kube_verdict_bench::inside::{Null, Scene, empty_table, events};
+use kube_verdict_bench::parts::{Null, Scene, empty_table, events};
 use kube_verdict_bench::workload::{Size, World};
 use kube_verdict_nftables::{Netlink, Nftables, Options, slots};
 use kube_verdict_table::Backend;

@@ -5,10 +5,15 @@
 //! serve them → measurements → [`results`] → a report. Figures are printed, never judged: no timing here is a test's
 //! pass or fail.
 
+pub mod api;
+pub mod cli;
 pub mod contender;
 pub mod inside;
 pub mod measure;
+pub mod parts;
+pub mod report;
 pub mod results;
+pub mod runner;
 pub mod shape;
 pub mod stage;
 pub mod workload;

@@ -19,6 +19,7 @@ use super::flags::Flags;
 use super::ipvs::Ipvs;
 use super::mode::Mode;
 use super::serving::Serving;
+use super::state::State;
 use super::{defaults, gates, node_ports};
 
 /// Everything that a configuration file and flags decide.
@@ -61,6 +62,8 @@ pub struct Effective {
     pub statusz: bool,
     /// how willingly the kernel ends this process when memory is short, -1000 to 1000; None: as it is
     pub oom_score_adj: Option<i32>,
+    /// where the table is kept for a start without its source; None: it is not
+    pub state: Option<State>,
     /// what the families of the host are compared with
     pub(super) prefixes: Prefixes,
 }
@@ -141,6 +144,7 @@ impl Effective {
             statusz: gates::is_on(file, gates::COMPONENT_STATUSZ),
             conntrack: Conntrack::of(file),
             oom_score_adj: file.oom_score_adj,
+            state: flags.state.clone(),
             prefixes: Prefixes::of(file),
         }
     }

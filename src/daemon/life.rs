@@ -147,6 +147,8 @@ impl<S: Source, W: Witness> Going<S, W> {
 /// The first sync.
 fn begin<B: Backend, W: Witness>(reconciler: &mut Reconciler<B, W>, first: Input, in_sync: &str) {
     let start = Instant::now();
+    let in_sync =
+        if first.kept.is_some() { "the kernel is as the table says that was kept" } else { in_sync };
     if let Some(report) = reconciler.start(first, start) {
         tracing::info!(
             frontends = reconciler.table().frontends().count(),

@@ -1,5 +1,7 @@
 //! Who takes part, and what each of them can be told. How each does it is a file of its own.
 
+pub mod daemon;
+mod floor;
 mod load;
 mod name;
 mod rules;
@@ -7,6 +9,7 @@ mod rules;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+pub use floor::Floor;
 pub use name::{Contender, Kind};
 pub use rules::Rules;
 
@@ -35,6 +38,15 @@ pub trait Contestant: Send {
     /// It cannot be ended.
     fn stop(&mut self) -> Result<(), Error>;
 
+    /// Whether all is as it was left. To be asked when something does not come true: the reason may be that the process
+    /// has died.
+    ///
+    /// # Errors
+    /// A process that should run has ended: how, and its last words.
+    fn check(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// CPU time used by the process and by the children that it waited for, since the last start. Of rules: by the
     /// programs that loaded them.
     ///
@@ -42,7 +54,7 @@ pub trait Contestant: Send {
     /// The process is no longer there.
     fn cpu(&self) -> Result<Duration, Error>;
 
-    /// What the process holds; none if there is no process.
+    /// What the process holds, nothing after [`Contestant::stop`]; none if there never is a process.
     ///
     /// # Errors
     /// The process is no longer there.
@@ -75,6 +87,7 @@ pub trait Contestant: Send {
 pub struct Memory {
     /// resident now
     pub resident: u64,
-    /// the most that was resident since its start
+    /// the most that was resident since its first start, in one of its lives. After [`Contestant::stop`] that of its
+    /// children is known as well, and counts if it was more.
     pub peak: u64,
 }

@@ -3,6 +3,13 @@
 //! Everything is seen from outside: by a client that asks a Service where it leads, by the kernel's account of the process.
 //! No contender is asked how it does. A room for each [`Group`](crate::results::Group).
 
+pub mod change;
+pub mod churn;
+pub mod datapath;
+mod notice;
+mod percentile;
+mod rest;
+
 use std::time::Duration;
 
 use crate::Error;
@@ -47,4 +54,13 @@ impl Turn<'_> {
         }
         self.contestant.tell(changes)
     }
+
+    fn record(&mut self, quantity: Quantity, variant: &str, sample: f64) {
+        (self.record)(quantity, variant, sample);
+    }
+}
+
+/// One error of all that went wrong while everything was tried.
+fn together(troubles: Vec<String>) -> Result<(), Error> {
+    if troubles.is_empty() { Ok(()) } else { Err(troubles.join("; ").into()) }
 }

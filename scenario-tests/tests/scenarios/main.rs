@@ -35,3 +35,4 @@ mod spread;
 mod straddle;
 mod terminating;
 mod topology_hints;
+mod warm;

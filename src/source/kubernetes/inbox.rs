@@ -46,10 +46,7 @@ impl Default for Pending {
 
 impl Pending {
     fn put(&mut self, event: ObjectEvent) {
-        let key = match &event {
-            ObjectEvent::Applied(object) => object.key(),
-            ObjectEvent::Deleted(key) => key.clone(),
-        };
+        let key = event.key();
         match self.places.get(&key) {
             Some(place) => self.events[*place] = event,
             None => {

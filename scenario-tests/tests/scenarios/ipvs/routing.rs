@@ -26,7 +26,7 @@ fn deleted_rules_and_routes_are_back() {
         kernel::ip(scenario.node(), deletion);
         let said = || scenario.files().log().matches("somebody changed the policy routing for IPVS").count();
         scenario.until(deletion, || said() > round && kernel::routing(scenario.node()) == routing);
-        scenario.until("it is counted", || scenario.metric(REPAIRED) == round as u64 + 1);
+        scenario.until("it is counted", || scenario.metric(REPAIRED) == said() as u64);
         for family in Family::BOTH {
             for from in [From::Client, From::PodB, From::Node] {
                 let reached = scenario.reach(from, family, "10.96.0.10:80");
