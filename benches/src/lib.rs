@@ -6,10 +6,14 @@
 //! pass or fail.
 
 pub mod api;
+pub mod cli;
 pub mod contender;
 pub mod inside;
 pub mod measure;
+pub mod parts;
+pub mod report;
 pub mod results;
+pub mod runner;
 pub mod shape;
 pub mod stage;
 pub mod workload;

@@ -3,11 +3,15 @@
 //! A *figure* is one quantity of one contender at one size, with one sample of it for every round. What a round measured
 //! many times (percentiles) is a sample of each percentile.
 
+mod difference;
+mod file;
 mod noise;
 mod quantity;
 
 use serde::{Deserialize, Serialize};
 
+pub use difference::{Change, Difference, Pair};
+pub use file::FILE;
 pub use noise::{Comparison, Spread, compare};
 pub use quantity::{Better, Group, Quantity, Unit};
 
@@ -17,7 +21,7 @@ use crate::contender::Contender;
 pub const SCHEMA: u32 = 1;
 
 /// A whole run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Results {
     /// [`SCHEMA`]

@@ -17,8 +17,8 @@ use kube_verdict::source::manifests::Directory;
 use kube_verdict_nftables::{Netlink as Nfnetlink, Nftables, Options};
 use kube_verdict_table::{Backend, Family};
 
-use crate::floor::empty_table;
-use crate::stats::{row, tail};
+use super::floor::empty_table;
+use super::stats::{row, tail};
 
 /// The first client whose flow is stale; those before have flows of others.
 const STALE: u32 = 0x0100_0000;

@@ -10,8 +10,8 @@ use kube_verdict_nftables::{Netlink, Nftables, Options};
 use kube_verdict_table::ServiceTable;
 use kube_verdict_table::objects::ObjectEvent;
 
-use crate::manifests;
-use crate::stats::tail;
+use super::manifests;
+use super::stats::tail;
 
 /// How long the stream lasts.
 const STREAM: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub fn measure(
     changes: u32,
     rate: u32,
 ) -> Result<(), Box<dyn Error>> {
-    let mut table = crate::floor::empty_table();
+    let mut table = super::floor::empty_table();
     table.update(Directory::open(directory)?.load().events);
     let mut backend = Nftables::new(Netlink::open()?, Options::slots(0x4000));
     backend.sync(&table, Instant::now()).map_err(|errors| format!("{errors:?}"))?;

@@ -13,7 +13,7 @@ use kube_verdict_nftables::layout::TABLE;
 use kube_verdict_nftables::{Kernel, Netlink, Nftables, Options};
 use kube_verdict_table::{Balancer, Family, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings};
 
-use crate::stats::{human, row};
+use super::stats::{human, row};
 
 /// The kernel, and a copy of what was committed to it.
 struct Recorder {
@@ -117,6 +117,11 @@ fn raw(netlink: &mut Netlink, batches: &[Batch]) -> Result<Duration, Box<dyn Err
         time += start.elapsed();
     }
     Ok(time)
+}
+
+/// Deletes the tables.
+pub fn empty() -> Result<(), Box<dyn Error>> {
+    delete(&mut Netlink::open()?)
 }
 
 fn delete(netlink: &mut Netlink) -> Result<(), Box<dyn Error>> {

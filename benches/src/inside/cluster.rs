@@ -17,7 +17,7 @@ use kube_verdict_scenario_tests::plan::NODE;
 use kube_verdict_scenario_tests::topology::ip_batch;
 use serde_json::{Value, json};
 
-use crate::stats::{memory, row, tail};
+use super::stats::{memory, row, tail};
 
 /// Where the probing client connects to; it sorts last of all.
 const PROBE: &str = "10.111.255.250:80";
