@@ -12,11 +12,12 @@ use nix::sys::signal::{SigSet, Signal};
 use super::programs::Paths;
 use super::turn;
 use crate::Error;
+use crate::contender::daemon::Programs;
 use crate::contender::{Contender, Kind};
 use crate::measure::Effort;
 use crate::report;
 use crate::results::{Absence, Entrant, Group, Results, SCHEMA};
-use crate::runner::{self, End, Limit, Message, Order, Outside, Plan, Programs, Progress, Setting, Slot};
+use crate::runner::{self, End, Limit, Message, Order, Outside, Plan, Progress, Setting, Slot};
 use crate::workload::Size;
 
 /// Options of `run`.
@@ -90,7 +91,13 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         Limit::Time(time) => Some(time),
         Limit::Rounds(_) => None,
     };
-    let mut house = House { start: Instant::now(), progress: Progress::start(about), folder, interrupted };
+    let mut house = House {
+        start: Instant::now(),
+        progress: Progress::start(about),
+        folder,
+        interrupted,
+        temporary: tempfile::tempdir()?,
+    };
     runner::perform(plan, &setting, &mut results, &mut house)?;
     house.progress.end();
     let report = report::write(&results, &house.folder)?;
@@ -240,6 +247,7 @@ struct House {
     progress: Progress,
     folder: PathBuf,
     interrupted: Arc<AtomicBool>,
+    temporary: tempfile::TempDir,
 }
 
 impl Outside for House {
@@ -250,6 +258,9 @@ impl Outside for House {
         };
         let mut command = Command::new(program);
         command.args(turn::words(order));
+        // Temporary files of a turn that is killed go with the run's; Debian keeps programs where not every user looks.
+        command.env("TMPDIR", self.temporary.path());
+        command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
         let progress = &self.progress;
         let stop = || self.interrupted.load(Ordering::Relaxed);
         runner::run(command, runner::limit(&order.effort), &stop, &mut |message| {
