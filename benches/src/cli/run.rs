@@ -292,7 +292,7 @@ impl Outside for House {
 /// Set by Ctrl-C, and by a request to end: what was measured until then is reported. The second one ends at once.
 fn watch_signals() -> Result<Arc<AtomicBool>, Error> {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
-    // Threads that are started later inherit it; programs do not.
+    // Threads that are started later inherit it, and so do programs: a turn undoes it.
     signals.thread_block()?;
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 
 use super::cast;
 use super::message::Message;
@@ -45,6 +45,8 @@ pub struct Order {
 /// # Errors
 /// There is no stage, or the contender cannot play at all.
 pub fn play(order: &Order) -> Result<(), Error> {
+    // Contenders are to hear what they are told; the runner keeps it from itself.
+    SigSet::all().thread_unblock()?;
     isolate()?;
     if order.contender == Contender::FloorNetlink {
         tell(&Message::Step(KERNEL.to_owned()));
