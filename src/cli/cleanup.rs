@@ -5,6 +5,8 @@
 //! routing, and last the virtual servers, which end what IPVS still has. A clean-up that is cut short leaves nothing
 //! behind that a packet would meet.
 
+use std::io::ErrorKind;
+
 use kube_verdict_ipvs::{Removed, kernel::Error};
 use kube_verdict_nftables::layout::{Marks, TABLE};
 use kube_verdict_table::Family;
@@ -46,7 +48,13 @@ fn own_tables(failures: &mut Vec<String>) -> Result<(), Failure> {
             Ok(true) => "removed",
             Ok(false) => "there is no",
             Err(error) => {
-                failures.push(format!("cannot remove table {name}: {error}"));
+                let hint = match error.kind() {
+                    ErrorKind::PermissionDenied => {
+                        ". Run this as root; and if a daemon with --own-tables runs, stop that first"
+                    }
+                    _ => "",
+                };
+                failures.push(format!("cannot remove table {name}: {error}{hint}"));
                 continue;
             }
         };

@@ -23,6 +23,7 @@ mod load_balancers;
 mod masquerade;
 mod metrics;
 mod node_ports;
+mod own_tables;
 mod probes;
 mod protocols;
 mod random;
