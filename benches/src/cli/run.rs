@@ -24,7 +24,7 @@ use crate::workload::Size;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Numbers of Services
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,100,1000,5000,10000")]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,1000,10000")]
     services: Vec<u32>,
     /// Number of endpoints of each Service
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -50,6 +50,9 @@ pub struct Arguments {
     /// Seconds to wait for anything to come true; who is slower has failed, and is not tried at larger sizes
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     patience: u64,
+    /// Seconds that a measurement takes about once it has enough [default: by the time that there is]
+    #[arg(long, value_name = "SECONDS")]
+    budget: Option<f64>,
     /// Where to write results.json and the report; must not hold another run's [default: bench-DATE-TIME]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -182,15 +185,16 @@ impl Arguments {
         cast.flat_map(|who| sizes(*who).into_iter().map(|services| (services, *who))).collect()
     }
 
-    /// A turn's share of the time: of the six measurements of a turn, half of the time goes to waiting for what they need.
+    /// A turn's share of the time, of which most goes to waiting for contenders to come to rest.
     fn effort(&self, limit: Limit, turns: usize) -> Effort {
-        let budget = match limit {
-            Limit::Time(time) => time.as_secs_f64() / turns.max(1) as f64 / 12.0,
-            Limit::Rounds(_) => 1.0,
+        let budget = match (self.budget, limit) {
+            (Some(budget), _) => budget.clamp(0.01, 3600.0),
+            (None, Limit::Time(time)) => (time.as_secs_f64() / turns.max(1) as f64 / 12.0).clamp(0.5, 2.0),
+            (None, Limit::Rounds(_)) => 1.0,
         };
         Effort {
             patience: Duration::from_secs(self.patience),
-            budget: Duration::from_secs_f64(budget.clamp(0.2, 3.0)),
+            budget: Duration::from_secs_f64(budget),
             changes: 100,
         }
     }
@@ -221,6 +225,7 @@ fn begin(programs: &Programs) -> Results {
 fn notes(setting: &Setting, limit: Limit) -> Vec<String> {
     let Effort { patience, budget, changes } = setting.effort;
     let rounds = match limit {
+        Limit::Rounds(1) => "one round was asked for".to_owned(),
         Limit::Rounds(rounds) => format!("{rounds} rounds were asked for"),
         Limit::Time(time) => format!(
             "rounds were played for about {:.0} minutes, small sizes more often than large ones",
@@ -231,6 +236,9 @@ fn notes(setting: &Setting, limit: Limit) -> Vec<String> {
         format!("In each round every contender has a turn at every size, and each round begins with another one; {rounds}."),
         "Every turn begins with new network namespaces and a new process; nothing is warm but the kernel's and the \
          disk's caches, which earlier turns have filled."
+            .to_owned(),
+        "Clients and endpoints are pinned to the machine's last core; contenders are not pinned, and have all of them. \
+         Packets and connections are measured after packets of the same kind that do not count."
             .to_owned(),
         format!(
             "Whatever does not come true within {} s is a failure; a measurement takes about {:.1} s, and at most \
