@@ -18,6 +18,7 @@ mod health_checks;
 mod ignored;
 mod internal_policy;
 mod ipvs;
+mod layouts;
 mod listing;
 mod load_balancers;
 mod masquerade;
