@@ -1,9 +1,9 @@
 //! Replacing a whole table while packets go on: one of another layout, or one that is to have an owner.
 //!
 //! A batch that deletes a table and makes it anew is atomic, and a packet is not: if it has entered a chain of the old
-//! table when the batch is committed, it finds that table's maps empty, or no rule at all, and the new table's chains are
-//! behind it. Of 400,000 first packets 17 left untranslated while a table was replaced 833 times. So for the time of the
-//! replacement another table, the bridge, has all that the new one has: it is made before, and removed after, and each
+//! table when the batch is committed, it finds that table's maps empty, or no rule at all, and has passed the new table's
+//! chains already. Of 831,000 first packets 10 left untranslated in 215 replacements. So for the time of the replacement
+//! another table, the bridge, has all that the new one has: it is made before, and removed after, and each
 //! time packets that are under way are given the time to pass. Where two tables translate, the one whose chains were
 //! registered last does; so it is the old table, then the bridge, then the new table, and never none.
 //!
