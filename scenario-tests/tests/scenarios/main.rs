@@ -19,6 +19,7 @@ mod hostile_clients;
 mod ignored;
 mod internal_policy;
 mod ipvs;
+mod layouts;
 mod listing;
 mod load_balancers;
 mod masquerade;
