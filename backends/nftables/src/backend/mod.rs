@@ -65,7 +65,7 @@ pub struct Nftables<K, C = ()> {
     options: Options,
     /// None: what the kernel has is not known
     states: PerFamily<Option<State>>,
-    /// those of the last state that was forgotten
+    /// those of the last state that was forgotten, or could not be had
     numbers: PerFamily<Option<Numbers>>,
     /// what the kernel refuses; each family is tried again by a comparison of its own
     quarantine: PerFamily<HashMap<Culprit, Term>>,
@@ -355,9 +355,17 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                     report.synced.push(family);
                     return Ok(());
                 }
-                Err(CommitError::Stale | CommitError::Lost) => {}
-                Err(CommitError::Refused(refusals)) => self.blame(table, &batch, &refusals, now, report)?,
-                Err(error) => return Err(Error::commit(family, error)),
+                Err(error) => {
+                    // What goes along was raised for these numbers: the next attempt is to find it.
+                    self.numbers[family] = Some(plan.state.into_numbers());
+                    match error {
+                        CommitError::Stale | CommitError::Lost => {}
+                        CommitError::Refused(refusals) => {
+                            self.blame(table, &batch, &refusals, now, report)?;
+                        }
+                        error => return Err(Error::commit(family, error)),
+                    }
+                }
             }
         }
         Err(Error::commit(family, CommitError::Stale))
