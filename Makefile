@@ -3,11 +3,12 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo peers test machine differential e2e lint deny bench bench-peers bench-readme bench-steps bench-cluster image deb
+.PHONY: help packages build demo peers test simulate machine differential e2e lint deny bench bench-peers bench-readme bench-steps bench-cluster image deb
 
 help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
 	@echo "make test    run all tests (root)"
+	@echo "make simulate  the whole loop on kernels in memory, with random faults, for about half an hour (SEEDS=N)"
 	@echo "make machine every scenario, and what needs modules that not every kernel has, in virtual machines, on four kernels (root, half an hour)"
 	@echo "make differential  compare us with the real kube-proxy, packet by packet, at length (root, half an hour)"
 	@echo "make lint    check formatting, and clippy with warnings denied"
@@ -41,6 +42,11 @@ test: packages peers
 	cargo build --locked
 	cargo test --workspace --locked
 	KUBE_VERDICT_MODE=ipvs scripts/vm/test.sh $(KERNEL) --workspace --test scenarios
+
+# The whole loop on kernels in memory, from random seeds (docs/simulation.md). One that fails says how to see it again.
+SEEDS ?= 50000
+simulate:
+	KUBE_VERDICT_SEEDS=$(SEEDS) cargo test --locked -p kube-verdict --lib simulation::tests::seeds -- --nocapture
 
 # In virtual machines: what needs IPVS, ipsets and dummy devices, and every scenario, in each mode. `make test` has it
 # on one kernel.

@@ -128,6 +128,29 @@ fn what_one_family_refuses_is_not_forgotten_when_the_other_is_compared() {
 }
 
 #[test]
+fn what_is_too_large_goes_in_parts() {
+    let table = some_services();
+    let mut ours = backend();
+    ours.kernel_mut().largest = Some(260);
+    let report = ours.sync(&table, Instant::now()).unwrap();
+    assert_eq!((report.batches, report.refused.len()), (2, 0));
+    assert!(ours.kernel_mut().committed.len() > 4, "{:?}", ours.kernel_mut().committed);
+    assert!(ours.kernel_mut().committed.iter().all(|operations| *operations <= 260));
+    assert!(contents(&mut ours) == ideal(&table));
+    // Nothing of it looks as if somebody else had been there.
+    assert!(ours.verify(&table, Instant::now()).is_none());
+    // Of what the kernel refuses in any part, it is known whose it is.
+    let mut ours = backend();
+    ours.kernel_mut().largest = Some(260);
+    let bad = cluster_ip(7);
+    ours.kernel_mut().refuse =
+        Some(Box::new(move |element| (element.frontend() == Some(bad)).then_some(libc::ENOMEM)));
+    let report = ours.sync(&table, Instant::now()).unwrap();
+    let culprits: Vec<Culprit> = report.refused.iter().map(|refused| refused.culprit).collect();
+    assert_eq!(culprits, [Culprit::Frontend(bad)]);
+}
+
+#[test]
 fn a_quarantined_frontend_keeps_what_it_had_until_it_changes() {
     let mut table = some_services();
     let mut ours = backend();

@@ -12,11 +12,12 @@ mod bridge;
 mod companion;
 mod figures;
 mod others;
+mod parts;
 mod plan;
 mod report;
 mod term;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use kube_verdict_table::{Change, Family, PerFamily, ServicePortName, ServiceTable};
@@ -29,6 +30,7 @@ pub use companion::Companion;
 pub use figures::Figures;
 pub use others::Heard;
 use others::Others;
+use parts::Part;
 use plan::{Plan, shared_edits, with_unknown};
 pub(crate) use plan::{context, fill};
 use report::unsupported;
@@ -66,7 +68,7 @@ pub struct Nftables<K, C = ()> {
     options: Options,
     /// None: what the kernel has is not known
     states: PerFamily<Option<State>>,
-    /// those of the last state that was forgotten
+    /// those of the last state that was forgotten, or could not be had
     numbers: PerFamily<Option<Numbers>>,
     /// what the kernel refuses; each family is tried again by a comparison of its own
     quarantine: PerFamily<HashMap<Culprit, Term>>,
@@ -176,12 +178,46 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         Some(self.sync(table, now))
     }
 
-    /// Commits a batch and counts it as ours.
+    /// Commits a batch; in parts if it is too large.
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        match self.send(batch) {
+            Err(error) if parts::is_too_large(&error) => self.commit_in_parts(batch, error),
+            result => result,
+        }
+    }
+
+    /// Has the kernel take a batch, and counts it as ours.
+    fn send(&mut self, batch: &Batch) -> Result<(), CommitError> {
         self.others.before_writing(&mut self.kernel);
         let result = self.kernel.commit(batch);
         self.others.wrote(result.is_ok(), self.kernel.listens());
         result
+    }
+
+    /// One part after the other, as long as nobody else writes between two.
+    fn commit_in_parts(&mut self, batch: &Batch, error: CommitError) -> Result<(), CommitError> {
+        let mut waiting = VecDeque::from(Part::whole(batch).halves());
+        if waiting.len() < 2 {
+            return Err(error);
+        }
+        tracing::debug!(
+            family = %batch.family, operations = batch.ops.len(), %error, "a batch is too large; sending it in parts"
+        );
+        let mut generation = batch.generation;
+        while let Some(mut part) = waiting.pop_front() {
+            part.batch.generation = generation;
+            match self.send(&part.batch) {
+                Ok(()) => generation = generation.map(others::next),
+                Err(error) => {
+                    let halves = if parts::is_too_large(&error) { part.halves() } else { vec![] };
+                    if halves.len() < 2 {
+                        return Err(part.blame(error));
+                    }
+                    halves.into_iter().rev().for_each(|half| waiting.push_front(half));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes the kernel equal to the table, whatever it holds now.
@@ -341,9 +377,17 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                     report.synced.push(family);
                     return Ok(());
                 }
-                Err(CommitError::Stale | CommitError::Lost) => {}
-                Err(CommitError::Refused(refusals)) => self.blame(table, &batch, &refusals, now, report)?,
-                Err(error) => return Err(Error::commit(family, error)),
+                Err(error) => {
+                    // What goes along was raised for these numbers: the next attempt is to find it.
+                    self.numbers[family] = Some(plan.state.into_numbers());
+                    match error {
+                        CommitError::Stale | CommitError::Lost => {}
+                        CommitError::Refused(refusals) => {
+                            self.blame(table, &batch, &refusals, now, report)?;
+                        }
+                        error => return Err(Error::commit(family, error)),
+                    }
+                }
             }
         }
         Err(Error::commit(family, CommitError::Stale))

@@ -53,7 +53,11 @@ impl Plan {
                 Element::Mark(frontend, _, mark) => (frontend, state.number_of(*mark)),
                 _ => continue,
             };
-            if let Some((number, fate)) = number.zip(table.fate(frontend)) {
+            // What others write does not give a service port the number that another has.
+            let is_its = |number, service| before.is_none_or(|before| before.agree(service, number));
+            if let Some((number, fate)) = number.zip(table.fate(frontend))
+                && is_its(number, &fate.service)
+            {
                 state.adopt_number(&fate.service, number);
             }
         }

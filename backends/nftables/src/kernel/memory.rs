@@ -50,6 +50,8 @@ pub struct MemoryKernel {
     pub fault: Option<Fault>,
     /// asked for each element that is added
     pub refuse: Option<Refuse>,
+    /// larger batches are refused as a whole
+    pub largest: Option<usize>,
     /// so many of the next readings are disturbed
     pub unstable_reads: usize,
     /// whether others are heard: None, it is not listened at all; Some(false), just now not
@@ -81,6 +83,9 @@ impl Kernel for MemoryKernel {
         self.is_deaf = true;
         if let Some(error) = self.fault.as_mut().and_then(|fault| fault(batch)) {
             return Err(error);
+        }
+        if self.largest.is_some_and(|largest| batch.ops.len() > largest) {
+            return Err(CommitError::Io(std::io::Error::from_raw_os_error(libc::EMSGSIZE)));
         }
         if batch.generation.is_some_and(|generation| generation != self.generation) {
             return Err(CommitError::Stale);

@@ -123,9 +123,11 @@ impl Netlink {
             let datagram = match self.socket.receive() {
                 Ok(datagram) => datagram,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Err(CommitError::Lost),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(CommitError::Lost),
-                Err(error) => return Err(CommitError::Io(error)),
+                // The kernel has acted, and nobody hears how.
+                Err(error) => {
+                    tracing::debug!(%error, "the answer to a batch cannot be read");
+                    return Err(CommitError::Lost);
+                }
             };
             let mut done = false;
             for message in messages(datagram) {
