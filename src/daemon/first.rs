@@ -15,8 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Waits for it. An API server that does not answer is waited for without end: only what it answers may be a
 /// reason to give up.
-pub(super) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {
+pub(crate) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {
     let mut input = next(feed).await?;
+    // A cluster whose table was kept has told nothing yet.
+    while input.kept.is_some() && feed.node().missing().is_some() {
+        add(&mut input, next(feed).await?);
+    }
     let deadline = Instant::now() + PATIENCE;
     let mut said = None;
     while let Some(missing) = feed.node().missing() {
@@ -29,10 +33,7 @@ pub(super) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failur
                 format!("{missing}; after {} minutes this is given up", PATIENCE.as_secs() / 60).into()
             );
         };
-        let Input { events, node, has_gaps } = more?;
-        input.events.extend(events);
-        input.node = node.or(input.node);
-        input.has_gaps = has_gaps;
+        add(&mut input, more?);
     }
     if input.has_gaps {
         tracing::warn!(
@@ -43,6 +44,13 @@ pub(super) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failur
         tracing::warn!("{message}");
     }
     Ok(input)
+}
+
+fn add(input: &mut Input, more: Input) {
+    let Input { events, node, has_gaps, kept } = more;
+    input.events.extend(events);
+    input.node = node.or(input.node.take());
+    (input.has_gaps, input.kept) = (has_gaps, kept);
 }
 
 async fn next<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {

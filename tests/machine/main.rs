@@ -9,6 +9,7 @@
 
 mod codec;
 mod director;
+mod drift;
 mod load;
 mod node;
 mod run;
@@ -56,6 +57,7 @@ const TESTS: &[(&str, fn())] = &[
     ("takeover::connections_go_on_when_ours_is_ipvs_mode_too", takeover::connections_go_on_to_ipvs),
     ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),
     ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),
+    ("drift::what_others_change_is_mended_counted_and_shown", drift::what_others_change_is_mended),
     ("switching::from_nftables_to_ipvs_and_back", switching::there_and_back),
     ("switching::other_marks_and_cleanup", switching::other_marks),
     ("switching::nobody_notices", switching::nobody_notices),

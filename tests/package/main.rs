@@ -156,12 +156,17 @@ fn the_life_of_the_package() {
     container.run(&format!("sed -i 's/^mode: nonsense/mode: nftables/' {CONFIGURATION}"));
     serves(&container);
 
+    // The table is kept, for a boot without the manifests.
+    let kept = "stat -c '%a %U' /var/lib/kube-verdict /var/lib/kube-verdict/table";
+    assert_eq!(container.run(kept), "700 root\n600 root\n");
+
     // Upgraded: the administrator's configuration stays, and so does every connection.
     let before = pid(&container);
     container.run(&format!("dpkg -i {second}"));
     serves_anew(&container, &before);
     held.echoes();
     assert!(container.run(&format!("cat {CONFIGURATION}")).contains("udpTimeout: 33s"));
+    assert_eq!(container.run(kept), "700 root\n600 root\n");
 
     // Removed: nobody runs, and the rules stay.
     let said = container.run("dpkg -r kube-verdict");

@@ -7,8 +7,12 @@ use crate::layout::{Chain, Element, Rule, Set};
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// make our table, with its comment
-    AddTable,
+    /// make our table, with its comment; or, if `own`, make one that belongs to who sends this, or take over one whose
+    /// owner is gone
+    AddTable {
+        /// nobody else may change it
+        own: bool,
+    },
     /// remove our table and all in it
     DeleteTable,
     /// make a set or map

@@ -11,7 +11,7 @@ use kube_verdict_table::{
 use super::{Culprit, Options};
 use crate::batch::{Batch, Op};
 use crate::bytecode::compile;
-use crate::kernel::{SetState, TableState};
+use crate::kernel::{SetState, TableState, Tenure};
 use crate::layout::{Chain, Context, Element, Programme, Scope, Set, comment};
 use crate::state::{Edits, Numbers, State, hairpin};
 
@@ -30,7 +30,7 @@ impl Plan {
     /// other gets a mark that is taken.
     pub(super) fn new(
         table: &ServiceTable,
-        context: Context,
+        (context, own): (Context, bool),
         found: Option<TableState>,
         out: &BTreeSet<Culprit>,
         (taken, before): (&[u32], Option<&Numbers>),
@@ -61,20 +61,26 @@ impl Plan {
         let kept = elements.iter().filter(|element| out.contains(&Culprit::of(element)));
         kept.for_each(|element| state.keep(element));
         match found {
-            Some(found) if compatible(&found, family) => Plan::difference(state, edits, &found, out),
-            found => Plan::anew(state, edits, found.is_some()),
+            Some(found) if compatible(&found, family) && may_belong(&found, own) => {
+                let mut plan = Plan::difference(state, edits, &found, out);
+                if own && found.tenure != Tenure::Ours {
+                    plan.batch.ops.insert(0, Op::AddTable { own });
+                }
+                plan
+            }
+            found => Plan::anew(state, edits, found.is_some(), own),
         }
     }
 
     /// There is no table, or one of another layout: replace it as a whole.
-    fn anew(mut state: State, edits: Edits, replace: bool) -> Self {
+    fn anew(mut state: State, edits: Edits, replace: bool, own: bool) -> Self {
         let family = state.context().family;
         let contents = state.batch(edits);
         let mut batch = Batch::new(family);
         if replace {
             batch.ops.push(Op::DeleteTable);
         }
-        batch.ops.push(Op::AddTable);
+        batch.ops.push(Op::AddTable { own });
         batch.ops.extend(state.sets().into_iter().map(Op::AddSet));
         state.add_chains(&state.chains().iter().copied().collect::<Vec<_>>(), &mut batch);
         batch.ops.extend(contents.ops.into_iter().filter(|op| matches!(op, Op::Add(_))));
@@ -148,6 +154,11 @@ fn compatible(found: &TableState, family: Family) -> bool {
         name.parse::<Chain>().is_ok_and(|chain| state.hooks_like(chain.base())) || state.base.is_none()
     });
     found.comment.as_deref() == Some(&comment()) && sets && chains
+}
+
+/// Whether a table can be given the owner that it should have. One that should have none may have outlived one.
+fn may_belong(found: &TableState, own: bool) -> bool {
+    !own || found.tenure != Tenure::Nobodys
 }
 
 /// The slots that elements (sorted) show.

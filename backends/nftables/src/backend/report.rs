@@ -174,7 +174,10 @@ fn hint(error: &io::Error) -> &'static str {
 /// The kernel refuses one of the constant rules, or what they need.
 pub(super) fn unsupported(op: &Op, family: Family, errno: i32) -> Error {
     let needs = match op {
-        Op::AddTable => {
+        Op::AddTable { own: true } => {
+            "A table that has an owner and outlives it needs Linux 6.9: do without --own-tables".into()
+        }
+        Op::AddTable { own: false } => {
             "It needs nf_tables for the family and table comments (CONFIG_NF_TABLES, Linux 5.10)".into()
         }
         Op::AddSet(Set::SourceRanges) => {

@@ -4,17 +4,21 @@
 //! in use cannot go, an element's data cannot be overwritten, ranges may not overlap, and nothing of a batch
 //! that fails in any place becomes real. Like the kernel it goes on after an error, to report them all.
 
+mod others;
+mod packet;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use kube_verdict_table::{Family, PerFamily};
 
 use super::{
-    Author, ChainState, CommitError, Kernel, Note, ReadError, Refusal, SetState, Snapshot, TableState,
+    ChainState, CommitError, Kernel, Note, ReadError, Refusal, SetState, Snapshot, TableState, Tenure,
 };
 use crate::batch::{Batch, ForeignElement, Op};
 use crate::bytecode::{Expr, Jump, compile};
-use crate::layout::{Chain, Element, Set, comment};
+use crate::layout::{Element, Set, comment};
 use crate::wire;
+pub use packet::{Ending, Packet};
 
 /// A key, with the end of its range.
 type Key = (Vec<u8>, Option<Vec<u8>>);
@@ -22,6 +26,7 @@ type Key = (Vec<u8>, Option<Vec<u8>>);
 #[derive(Clone, Debug, Default)]
 struct Table {
     comment: String,
+    tenure: Tenure,
     sets: BTreeMap<String, SetState>,
     chains: BTreeMap<String, ChainState>,
     elements: BTreeMap<(Set, Key), Option<Element>>,
@@ -57,58 +62,6 @@ impl MemoryKernel {
     /// An empty ruleset.
     pub fn new() -> Self {
         MemoryKernel::default()
-    }
-
-    /// Someone else removes everything.
-    pub fn flush(&mut self) {
-        self.tables = PerFamily::default();
-        self.note(true);
-    }
-
-    /// Someone else changes what is not ours.
-    pub fn change_elsewhere(&mut self) {
-        self.note(false);
-    }
-
-    /// Notes are dropped, as when there are too many.
-    pub fn lose_notes(&mut self) {
-        self.notes = VecDeque::from([Note::Lost]);
-    }
-
-    /// A transaction of someone else's became real.
-    fn note(&mut self, is_about_us: bool) {
-        self.generation += 1;
-        if self.hears == Some(true) && !self.is_deaf {
-            let author = Some(Author { name: "nft".into(), pid: 4711 });
-            self.notes.push_back(Note::Transaction { generation: self.generation, is_about_us, author });
-        }
-    }
-
-    /// Someone else puts an element in.
-    pub fn intrude(&mut self, element: Element) {
-        let family = element_family(&element);
-        if let Some(table) = &mut self.tables[family] {
-            table.elements.insert((element.set(), key(&element)), Some(element));
-            self.note(true);
-        }
-    }
-
-    /// Someone else takes an element out.
-    pub fn snatch(&mut self, element: &Element) {
-        if let Some(table) = &mut self.tables[element_family(element)] {
-            table.elements.remove(&(element.set(), key(element)));
-            self.note(true);
-        }
-    }
-
-    /// Someone else removes a chain's rules.
-    pub fn flush_chain(&mut self, family: Family, chain: Chain) {
-        if let Some(table) = &mut self.tables[family]
-            && let Some(chain) = table.chains.get_mut(&chain.to_string())
-        {
-            chain.rules.clear();
-            self.note(true);
-        }
     }
 
     /// What there is, in order, to compare two kernels.
@@ -176,6 +129,7 @@ impl Table {
     fn state(&self) -> TableState {
         let mut state = TableState {
             comment: Some(self.comment.clone()),
+            tenure: self.tenure,
             sets: self.sets.clone(),
             chains: self.chains.clone(),
             ..TableState::default()
@@ -252,9 +206,21 @@ impl Table {
 }
 
 fn perform(table: &mut Option<Table>, op: &Op, family: Family) -> Result<(), i32> {
+    if table.as_ref().is_some_and(|table| table.tenure == Tenure::Others) {
+        return Err(libc::EPERM);
+    }
     match op {
-        Op::AddTable => {
-            table.get_or_insert_with(|| Table { comment: comment(), ..Table::default() });
+        Op::AddTable { own } => {
+            let tenure = if *own { Tenure::Ours } else { Tenure::Nobodys };
+            let made = || Table { comment: comment(), tenure, ..Table::default() };
+            let table = table.get_or_insert_with(made);
+            // A table that was made without an owner cannot be given one.
+            if *own && table.tenure == Tenure::Nobodys {
+                return Err(libc::EOPNOTSUPP);
+            }
+            if *own {
+                table.tenure = Tenure::Ours;
+            }
             return Ok(());
         }
         Op::DeleteTable => return table.take().map(drop).ok_or(libc::ENOENT),
@@ -262,7 +228,7 @@ fn perform(table: &mut Option<Table>, op: &Op, family: Family) -> Result<(), i32
     }
     let table = table.as_mut().ok_or(libc::ENOENT)?;
     match op {
-        Op::AddTable | Op::DeleteTable => {}
+        Op::AddTable { .. } | Op::DeleteTable => {}
         Op::AddSet(set) => {
             table.sets.insert(set.name().into(), SetState::of(*set, family));
         }

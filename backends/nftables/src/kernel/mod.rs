@@ -128,6 +128,8 @@ pub struct Snapshot {
 pub struct TableState {
     /// its comment
     pub comment: Option<String>,
+    /// whose it is
+    pub tenure: Tenure,
     /// its sets by name
     pub sets: BTreeMap<String, SetState>,
     /// its chains by name
@@ -136,6 +138,20 @@ pub struct TableState {
     pub elements: Vec<Element>,
     /// elements that we could not
     pub foreign: Vec<ForeignElement>,
+}
+
+/// Whose a table is: who but its owner wants to change it is refused (EPERM).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tenure {
+    /// anybody may change it
+    #[default]
+    Nobodys,
+    /// it outlived its owner: anybody may change it, or own it
+    Orphan,
+    /// this socket's
+    Ours,
+    /// another socket's
+    Others,
 }
 
 impl SetState {

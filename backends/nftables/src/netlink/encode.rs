@@ -2,6 +2,7 @@
 
 use super::attributes::{Attribute, HEADER, NFGEN, Writer, attribute, attributes};
 use super::objects::{self, Header, nfproto};
+use super::own;
 use crate::batch::{Batch, ForeignElement, Op};
 use crate::bytecode::compile;
 use crate::layout::{Element, Set, TABLE, Verdict, comment};
@@ -182,7 +183,10 @@ impl Encoder {
         let delete = |kind| Header { kind: kind::of(kind), flags: libc::NLM_F_REQUEST as u16, sequence };
         let out = &mut self.writer;
         match op {
-            Op::AddTable => objects::table(out, family, add(kind::NEWTABLE), TABLE, Some(&comment())),
+            Op::AddTable { own } => {
+                let flags = if *own { own::FLAGS } else { 0 };
+                objects::table(out, family, add(kind::NEWTABLE), TABLE, Some((&comment(), flags)));
+            }
             Op::DeleteTable => objects::table(out, family, delete(kind::DELTABLE), TABLE, None),
             Op::AddSet(set) => {
                 let declaration = set.declaration(family);

@@ -10,6 +10,7 @@ mod expressions;
 mod foreign;
 mod listen;
 mod objects;
+mod own;
 mod read;
 mod socket;
 mod userdata;

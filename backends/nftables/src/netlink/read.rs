@@ -8,7 +8,7 @@ use kube_verdict_table::Family;
 use super::attributes::{Message, Writer, attribute, attributes, messages};
 use super::encode::{element, kind};
 use super::objects::{nfproto, read_rule};
-use super::{Answer, Netlink, userdata};
+use super::{Answer, Netlink, own, userdata};
 use crate::batch::ForeignElement;
 use crate::kernel::{ChainState, ReadError, SetState, TableState};
 use crate::layout::{Set, TABLE, Verdict};
@@ -50,12 +50,14 @@ mod set_attribute {
 /// Our table in one family; None when there is none.
 pub(super) fn table(netlink: &mut Netlink, family: Family) -> Result<Option<TableState>, ReadError> {
     let mut found = None;
+    let us = netlink.socket.number();
     netlink.dump(kind::GETTABLE, family, &[], |message| {
         let body = message.body();
         if attribute(body, table_attribute::NAME).and_then(|name| name.str()) == Some(TABLE) {
             let data = attribute(body, table_attribute::USERDATA);
             found = Some(TableState {
                 comment: data.and_then(|data| userdata::comment_of(data.data)),
+                tenure: own::tenure(body, us),
                 ..TableState::default()
             });
         }
