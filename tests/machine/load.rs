@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::node::{EXTERNAL, NODE, NODE_PORT, WEB, WEB_6};
 use crate::talk::{Flow, Talk, enter};
 
-/// Between two flows of a client: they are had so fast that the others would not get their turn, and ports are few.
+/// Between two connections of a client: whoever is started anew has to get a turn in an emulated machine.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long many new connections may take.
@@ -78,6 +78,7 @@ impl Load {
                     once();
                     count.fetch_add(1, Ordering::Relaxed);
                     slow.fetch_add(usize::from(start.elapsed() >= RESENT), Ordering::Relaxed);
+                    thread::sleep(PAUSE);
                 }
             })
         };
@@ -89,12 +90,7 @@ impl Load {
             }
         };
         // A datagram is not sent again: one that is lost is a failure.
-        let flow = |to| {
-            move || {
-                Flow::begin_here(to).go_on();
-                thread::sleep(PAUSE);
-            }
-        };
+        let flow = |to| move || drop(Flow::begin_here(to).go_on());
         let mut threads: Vec<_> =
             WAYS[..6].iter().map(|(from, to)| client(from, Box::new(talk(to)))).collect();
         threads.extend(ECHO.iter().map(|(from, to)| client(from, Box::new(flow(to)))));
