@@ -3,6 +3,8 @@
 //! A Node object among the events, or a new address on an interface, changes what the table wants to know of
 //! the node; so both streams meet here.
 
+use std::time::SystemTime;
+
 use tokio::sync::watch;
 
 use crate::node::{Fixed, Interfaces, ThisNode};
@@ -20,6 +22,7 @@ pub struct Feed<S> {
     /// set when the interfaces' stream ended; addresses are then as they were
     interfaces_ended: bool,
     has_gaps: bool,
+    kept: Option<SystemTime>,
     /// what must not change any more
     fixed: Option<Fixed>,
     /// why there is no more news
@@ -36,6 +39,7 @@ impl<S: Source> Feed<S> {
             has_begun: false,
             interfaces_ended: false,
             has_gaps: false,
+            kept: None,
             fixed: None,
             ended: None,
         }
@@ -69,7 +73,7 @@ impl<S: Source> Feed<S> {
         batch.problems.iter().for_each(Problem::log);
         let changed = self.this.observe(&batch.events);
         input.events.extend(batch.events);
-        self.has_gaps = batch.has_gaps;
+        (self.has_gaps, self.kept) = (batch.has_gaps, batch.kept);
         changed
     }
 }
@@ -78,6 +82,8 @@ impl<S: Source> News for Feed<S> {
     async fn next(&mut self) -> Option<Input> {
         let mut input = Input::default();
         let mut node_changed = tokio::select! {
+            // Whichever is first, what the other has is taken in as well.
+            biased;
             batch = self.source.next() => self.absorb(batch?, &mut input),
             changed = self.interfaces.changed(), if self.has_begun && !self.interfaces_ended => {
                 self.interfaces_ended = changed.is_err();
@@ -92,7 +98,7 @@ impl<S: Source> News for Feed<S> {
             self.this.set_interfaces(self.interfaces.borrow_and_update().clone());
             input.node = Some(self.this.state());
         }
-        input.has_gaps = self.has_gaps;
+        (input.has_gaps, input.kept) = (self.has_gaps, self.kept);
         Some(input)
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kube_verdict_nftables::layout::Marks;
@@ -11,7 +12,7 @@ use kube_verdict_table::Protocol;
 
 use super::flags::{self, ProxyFlags};
 use crate::config::flags::Group;
-use crate::config::{Flags, Logging};
+use crate::config::{self, Flags, Logging, State};
 
 /// A service proxy: it keeps the kernel's nftables equal to the Services and EndpointSlices of a cluster, or of a
 /// directory.
@@ -99,6 +100,17 @@ pub(super) struct Sources {
     /// 0x4b000000/0xff000000]
     #[arg(long, value_name = "VALUE/MASK", global = true, display_order = 199, help_heading = IPVS)]
     ipvs_mark: Option<Marks>,
+    /// Directory in which the daemon keeps its table, for a start without its API server or manifests; empty: none
+    /// [default: $STATE_DIRECTORY, which systemd sets, else none]
+    #[arg(long, value_name = "DIR", global = true, display_order = 101, value_parser = clap::builder::OsStringValueParser::new())]
+    state_dir: Option<OsString>,
+    /// How old a table that was kept may be to be used, such as 12h [default: 24h]
+    #[arg(long, value_name = "DURATION", global = true, display_order = 102, value_parser = config::positive)]
+    state_max_age: Option<Duration>,
+    /// Have the tables in the kernel belong to the daemon: nobody else can change or flush them while it runs, and they
+    /// stay when it ends. Needs Linux 6.9
+    #[arg(long, global = true, display_order = 103)]
+    own_tables: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -245,7 +257,16 @@ impl Sources {
         flags.standalone = self.manifests.is_some();
         flags.service_proxy_name.clone_from(&self.service_proxy_name);
         flags.ipvs_marks = self.ipvs_mark;
+        flags.state = self.state();
+        flags.own_tables = self.own_tables;
         flags
+    }
+
+    /// Where the table is kept, if it is.
+    pub(super) fn state(&self) -> Option<State> {
+        let directory =
+            State::directory(self.state_dir.as_deref().map(Path::new), std::env::var_os("STATE_DIRECTORY"))?;
+        Some(State { directory, max_age: self.state_max_age.unwrap_or(State::MAX_AGE) })
     }
 
     /// The marks that are IPVS's.

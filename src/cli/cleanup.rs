@@ -5,21 +5,27 @@
 //! routing, and last the virtual servers, which end what IPVS still has. A clean-up that is cut short leaves nothing
 //! behind that a packet would meet.
 
+use std::io::ErrorKind;
+
 use kube_verdict_ipvs::{Removed, kernel::Error};
-use kube_verdict_nftables::layout::{Marks, TABLE};
+use kube_verdict_nftables::layout::{BRIDGE, Marks, TABLE};
 use kube_verdict_table::Family;
 
 use super::arguments::Whose;
 use super::{Failure, kernel};
+use crate::config::State;
 use crate::predecessor::{self, Established};
-use crate::steering;
+use crate::{steering, warm};
 
 /// Removes what was left, by all or only one, and says so. What fails stops nothing else. Virtual servers are ours
 /// that have these marks, or those that our policy routing names.
-pub(super) fn run(only: Option<Whose>, marks: Marks) -> Result<(), Failure> {
+pub(super) fn run(only: Option<Whose>, marks: Marks, state: Option<&State>) -> Result<(), Failure> {
     let mut failures = Vec::new();
     if only != Some(Whose::KubeProxy) {
         own_tables(&mut failures)?;
+        if let Some(state) = state {
+            own_file(state, &mut failures)?;
+        }
         // What the routing cannot tell is said when that is removed.
         let before = steering::marks().unwrap_or_default();
         own_routing(&mut failures)?;
@@ -38,15 +44,37 @@ pub(super) fn run(only: Option<Whose>, marks: Marks) -> Result<(), Failure> {
 fn own_tables(failures: &mut Vec<String>) -> Result<(), Failure> {
     let mut netlink = kernel::open()?;
     for (family, name) in [(Family::V4, "ip kube-verdict"), (Family::V6, "ip6 kube-verdict")] {
+        // Left by somebody who was interrupted.
+        if let Err(error) = netlink.delete_table(family, BRIDGE) {
+            failures.push(format!("cannot remove what stands in for table {name}: {error}"));
+        }
         let done = match netlink.delete_table(family, TABLE) {
             Ok(true) => "removed",
             Ok(false) => "there is no",
             Err(error) => {
-                failures.push(format!("cannot remove table {name}: {error}"));
+                let hint = match error.kind() {
+                    ErrorKind::PermissionDenied => {
+                        ". Run this as root; and if a daemon with --own-tables runs, stop that first"
+                    }
+                    _ => "",
+                };
+                failures.push(format!("cannot remove table {name}: {error}{hint}"));
                 continue;
             }
         };
         super::print(&format!("{done} table {name}\n"))?;
+    }
+    Ok(())
+}
+
+/// What was kept on disk: the next daemon is not to begin with what was removed on purpose.
+fn own_file(state: &State, failures: &mut Vec<String>) -> Result<(), Failure> {
+    match warm::forget(state) {
+        Ok(true) => super::print(&format!("removed the table in {}\n", state.directory.display()))?,
+        Ok(false) => {}
+        Err(error) => {
+            failures.push(format!("cannot remove the table in {}: {error}", state.directory.display()));
+        }
     }
     Ok(())
 }

@@ -4,13 +4,11 @@ use super::arguments::Sources;
 use super::{Failure, kernel, logging};
 use crate::config;
 use crate::daemon;
-use crate::source::manifests::Directory;
 
 /// Runs until it is told to stop.
 pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
     let loaded = config::load(&sources.flags()).inspect_err(|_| logging::for_daemon(&sources.logging()))?;
     logging::for_daemon(&loaded.logging);
     config::log(&loaded.messages);
-    let manifests = sources.manifests().map(Directory::open).transpose()?;
-    daemon::run(manifests, kernel::open()?, loaded)
+    daemon::run(sources.manifests().cloned(), kernel::open()?, loaded)
 }

@@ -66,7 +66,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Check(asked) => return check::run(sources, asked),
         Command::Render(extent) => render::run(sources, extent.only)?,
         Command::Explain(question) => explain::run(sources, question)?,
-        Command::Cleanup(leavings) => cleanup::run(leavings.only, sources.ipvs_marks())?,
+        Command::Cleanup(leavings) => {
+            cleanup::run(leavings.only, sources.ipvs_marks(), sources.state().as_ref())?
+        }
         Command::Generate { directory } => generate::run(directory)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -81,7 +83,7 @@ fn run_as_flags_say(sources: &Sources) -> Result<(), Failure> {
     }
     if flags.cleanup {
         logging::for_command(&sources.logging());
-        return cleanup::run(None, sources.ipvs_marks());
+        return cleanup::run(None, sources.ipvs_marks(), sources.state().as_ref());
     }
     if flags.init_only { init_only::run(sources) } else { daemon::run(sources) }
 }

@@ -54,7 +54,7 @@ pub(super) fn build_all(sources: &Sources, effective: Effective) -> Result<(Serv
 }
 
 fn from_directory(directory: &Path) -> Result<(Vec<ObjectEvent>, bool), Failure> {
-    let Batch { events, problems, has_gaps } = Directory::open(directory)?.load();
+    let Batch { events, problems, has_gaps, .. } = Directory::open(directory)?.load();
     problems.iter().for_each(Problem::log);
     Ok((events, has_gaps))
 }

@@ -47,6 +47,18 @@ impl GoDuration {
     }
 }
 
+/// A duration on the command line that is to be longer than nothing.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn positive(text: &str) -> Result<Duration, String> {
+    let duration: GoDuration = text.parse()?;
+    if duration <= GoDuration::ZERO {
+        return Err(format!("{text:?} is no time at all: write one such as 24h"));
+    }
+    Ok(duration.to_std())
+}
+
 impl FromStr for GoDuration {
     type Err = String;
 

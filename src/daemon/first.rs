@@ -35,12 +35,15 @@ fn key(event: &ObjectEvent) -> ObjectKey {
 
 /// Waits for it. An API server that does not answer is waited for without end: only what it answers may be a
 /// reason to give up.
-pub(super) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {
+pub(crate) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {
     let mut input = next(feed).await?;
+    let mut distinct = input.events.len();
+    // A cluster whose table was kept has told nothing yet.
+    while input.kept.is_some() && feed.node().missing().is_some() {
+        add(&mut input, next(feed).await?, &mut distinct);
+    }
     let deadline = Instant::now() + PATIENCE;
     let mut said = None;
-    // While it is waited for, what changes may change again and again.
-    let mut distinct = input.events.len();
     while let Some(missing) = feed.node().missing() {
         if said.as_ref() != Some(&missing) {
             tracing::warn!("{missing}; waiting for it for {} minutes", PATIENCE.as_secs() / 60);
@@ -51,14 +54,7 @@ pub(super) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failur
                 format!("{missing}; after {} minutes this is given up", PATIENCE.as_secs() / 60).into()
             );
         };
-        let Input { events, node, has_gaps } = more?;
-        input.events.extend(events);
-        if input.events.len() >= 2 * distinct + MORE {
-            keep_the_last(&mut input.events);
-            distinct = input.events.len();
-        }
-        input.node = node.or(input.node);
-        input.has_gaps = has_gaps;
+        add(&mut input, more?, &mut distinct);
     }
     if input.has_gaps {
         tracing::warn!(
@@ -69,6 +65,19 @@ pub(super) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failur
         tracing::warn!("{message}");
     }
     Ok(input)
+}
+
+/// While something is waited for, what changes may change again and again: `distinct` is how many events there were about
+/// different objects when that was looked at last.
+fn add(input: &mut Input, more: Input, distinct: &mut usize) {
+    let Input { events, node, has_gaps, kept } = more;
+    input.events.extend(events);
+    if input.events.len() >= 2 * *distinct + MORE {
+        keep_the_last(&mut input.events);
+        *distinct = input.events.len();
+    }
+    input.node = node.or(input.node.take());
+    (input.has_gaps, input.kept) = (has_gaps, kept);
 }
 
 async fn next<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {

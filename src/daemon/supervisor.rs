@@ -73,24 +73,32 @@ pub(super) struct Herald {
     supervisor: Supervisor,
     /// what to say when all is well
     in_sync: &'static str,
-    is_well: Option<bool>,
+    /// whether the last sync ended well, and whether it was of a table that was kept
+    was: Option<(bool, bool)>,
+    is_kept: bool,
 }
+
+/// What is said while a table that was kept is served.
+const KEPT: &str = "serving the table that was kept on disk, and waiting for the source of services";
 
 impl Herald {
     pub(super) fn new(supervisor: Supervisor, in_sync: &'static str) -> Self {
-        Herald { supervisor, in_sync, is_well: None }
+        Herald { supervisor, in_sync, was: None, is_kept: false }
     }
 }
 
 impl Witness for Herald {
-    fn requested(&mut self, _: &Input) {}
+    fn requested(&mut self, news: &Input) {
+        self.is_kept = news.kept.is_some();
+    }
 
     fn synced(&mut self, sync: &Synced<'_>) {
-        let before = self.is_well.replace(sync.outcome.is_ok());
-        if before == self.is_well {
+        let before = self.was.replace((sync.outcome.is_ok(), self.is_kept));
+        if before == self.was {
             return;
         }
         match sync.outcome {
+            Ok(_) if self.is_kept => self.supervisor.serving(KEPT),
             Ok(_) => self.supervisor.serving(self.in_sync),
             Err(errors) => {
                 let error = errors.first().map(ToString::to_string).unwrap_or_default();

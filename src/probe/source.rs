@@ -44,7 +44,7 @@ impl<S: Source> Probed<S> {
 
     /// What the source says, with what is known of endpoints. None: it waits for the first answers.
     fn absorb(&mut self, batch: Batch) -> Option<Batch> {
-        let Batch { events, problems, has_gaps } = batch;
+        let Batch { events, problems, has_gaps, kept } = batch;
         self.has_gaps = has_gaps;
         let events = self.book.take(events);
         if self.book.lacks_slices() && self.has_begun {
@@ -52,7 +52,7 @@ impl<S: Source> Probed<S> {
         }
         self.runner.follow(self.book.targets());
         self.metrics.count(self.book.counts());
-        let mut batch = Batch { events, problems, has_gaps };
+        let mut batch = Batch { events, problems, has_gaps, kept };
         if let Some((mut held, _)) = self.held.take() {
             held.events.append(&mut batch.events);
             held.problems.append(&mut batch.problems);

@@ -13,6 +13,7 @@
 //! [`Reconciler`] is that without clocks and channels; [`run`] drives it.
 
 mod backend;
+mod clock;
 mod drift;
 mod reconciler;
 mod run;

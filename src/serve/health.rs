@@ -18,6 +18,7 @@ pub struct Health {
     families: PerFamily<State>,
     /// since when the policy routing for IPVS is not as it should be, and cannot be made so
     routing_failed: Option<Instant>,
+    kept: Option<SystemTime>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Finding {
     pub updated: SystemTime,
     /// each family
     pub families: PerFamily<FamilyFinding>,
+    /// what is served was kept on disk at this time, and the source of objects has not spoken yet
+    pub kept: Option<SystemTime>,
 }
 
 /// What can be said of a family.
@@ -53,7 +56,12 @@ impl Health {
     /// The loop starts.
     pub fn new(sync_period: Duration, now: Moment) -> Self {
         let state = |_| State { updated: now.wall, undone_since: None, has_failed: None };
-        Health { patience: sync_period * 2, families: PerFamily::from_fn(state), routing_failed: None }
+        Health {
+            patience: sync_period * 2,
+            families: PerFamily::from_fn(state),
+            routing_failed: None,
+            kept: None,
+        }
     }
 
     /// Something is to be done.
@@ -61,6 +69,11 @@ impl Health {
         for family in Family::BOTH {
             self.families[family].undone_since.get_or_insert(now.instant);
         }
+    }
+
+    /// What is to be served was kept on disk at this time; None: it is what the source says.
+    pub fn asked_of(&mut self, kept: Option<SystemTime>) {
+        self.kept = kept;
     }
 
     /// A family is as it should be.
@@ -102,6 +115,7 @@ impl Health {
             is_healthy: families.v4.is_healthy && families.v6.is_healthy,
             updated: families.v4.updated.max(families.v6.updated),
             families,
+            kept: self.kept,
         }
     }
 }

@@ -155,7 +155,10 @@ impl Monitor {
 impl Witness for Monitor {
     fn requested(&mut self, news: &Input) {
         let now = Moment::now();
-        self.readings.health().requested(now);
+        let mut health = self.readings.health();
+        health.requested(now);
+        health.asked_of(news.kept);
+        drop(health);
         self.count_events(&news.events);
         for family in Family::BOTH {
             self.readings.metrics.programming.last_request[family].set(unix_seconds(now.wall));

@@ -1,4 +1,5 @@
-//! `/healthz` and `/livez` (reference §13.1): what they answer, byte for byte as kube-proxy does.
+//! `/healthz` and `/livez` (reference §13.1): what they answer, byte for byte as kube-proxy does; with one field more
+//! while what is served was kept on disk, which kube-proxy never does.
 //!
 //! /livez is about the data path and meant for probes of the process; /healthz asks in addition whether this
 //! node should get new connections, and is meant for load balancers. Any method will do.
@@ -45,6 +46,9 @@ struct Body {
     node_eligible: Option<bool>,
     healthy: bool,
     status: Status,
+    /// when that was, on which we serve in place of the source of objects
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_table: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -75,6 +79,7 @@ fn answer(finding: &Finding, node_eligible: Option<bool>, now: Moment) -> Answer
         node_eligible,
         healthy: finding.is_healthy,
         status: Status { v4: of(&finding.families.v4), v6: of(&finding.families.v6) },
+        kept_table: finding.kept.map(|at| rfc3339(Some(at))),
     };
     let body = serde_json::to_string(&body).unwrap_or_default();
     Answer::json(if is_good { 200 } else { 503 }, body)
@@ -127,6 +132,23 @@ mod tests {
         );
         assert!(answered.body.contains("\"nodeEligible\":false,\"healthy\":true"), "{}", answered.body);
         assert_eq!(answer(&health.look(at(start, 9)), None, at(start, 9)).status, 200);
+    }
+
+    #[test]
+    fn a_kept_table_is_told_and_is_no_illness() {
+        let start = Instant::now();
+        let mut health = Health::new(Duration::from_secs(30), at(start, 0));
+        health.asked_of(Some(at(start, 0).wall));
+        let answered = answer(&health.look(at(start, 9)), Some(true), at(start, 9));
+        assert_eq!(answered.status, 200);
+        assert!(
+            answered.body.ends_with("}},\"keptTable\":\"2023-11-14T22:13:20.005Z\"}"),
+            "{}",
+            answered.body
+        );
+        health.asked_of(None);
+        let answered = answer(&health.look(at(start, 9)), Some(true), at(start, 9));
+        assert!(!answered.body.contains("kept"), "{}", answered.body);
     }
 
     #[test]

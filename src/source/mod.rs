@@ -7,6 +7,7 @@ pub mod manifests;
 mod problem;
 
 use std::future::Future;
+use std::time::SystemTime;
 
 use kube_verdict_table::objects::ObjectEvent;
 use tokio::sync::mpsc;
@@ -23,6 +24,9 @@ pub struct Batch {
     /// the source knows of definitions that it could never read: what they define may be served by the kernel
     /// since an earlier run, and is not to be taken for removed
     pub has_gaps: bool,
+    /// some of what was told so far is from a table that was kept at this time ([`crate::warm`]), because not
+    /// everything can be read yet
+    pub kept: Option<SystemTime>,
 }
 
 /// Where batches come from. The first is everything that there is.

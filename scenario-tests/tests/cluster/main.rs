@@ -10,6 +10,7 @@ mod metrics;
 mod node;
 mod outages;
 mod selection;
+mod warm;
 
 use std::fs;
 use std::time::{Duration, Instant};

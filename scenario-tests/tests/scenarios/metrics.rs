@@ -38,7 +38,11 @@ fn objects() -> Vec<Objects> {
 
 #[test]
 fn they_are_well_formed_and_documented() {
-    let mut scenario = Scenario::start(&Config::default());
+    let mut scenario = Scenario::without_daemon(&Config::default());
+    let state = scenario.files().directory().join("state");
+    scenario.files_mut().add_words(&["--state-dir", state.to_str().expect("text")]);
+    scenario.write([]);
+    scenario.start_daemon();
     let mut objects = objects();
     // Who asks nobody has nothing to tell of it.
     objects[0][0]["metadata"]["annotations"] = serde_json::json!({"kube-verdict.io/health-check": "tcp"});

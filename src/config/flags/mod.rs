@@ -18,6 +18,7 @@ use super::file::{
     ClientConnection, Conntrack, DetectLocalNames, File, Iptables, Ipvs, Logging, OutputOptions,
 };
 use super::mode::Mode;
+use super::state::State;
 
 /// What the command line says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,6 +41,10 @@ pub struct Flags {
     pub service_proxy_name: Option<String>,
     /// `--ipvs-mark`, which kube-proxy does not have
     pub ipvs_marks: Option<Marks>,
+    /// `--state-dir` and `--state-max-age`, which kube-proxy does not have
+    pub state: Option<State>,
+    /// `--own-tables`, which kube-proxy does not have
+    pub own_tables: bool,
     /// a directory of manifests is served, and not a cluster
     pub standalone: bool,
     /// what the configuration file may be told instead

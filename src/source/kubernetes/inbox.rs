@@ -14,7 +14,7 @@ const AWAITED: [Kind; 3] = [Kind::Service, Kind::EndpointSlice, Kind::Node];
 
 /// Filled by the watches, emptied by the loop.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     pending: Mutex<Pending>,
     news: Notify,
 }
@@ -52,10 +52,7 @@ impl Default for Pending {
 
 impl Pending {
     fn put(&mut self, event: ObjectEvent) {
-        let key = match &event {
-            ObjectEvent::Applied(object) => object.key(),
-            ObjectEvent::Deleted(key) => key.clone(),
-        };
+        let key = event.key();
         match self.places.get(&key) {
             Some(place) => self.events[*place] = event,
             None => {
@@ -80,13 +77,13 @@ impl Pending {
 
 impl Inbox {
     /// Something changed.
-    pub(super) fn put(&self, event: ObjectEvent) {
+    pub(crate) fn put(&self, event: ObjectEvent) {
         self.lock().put(event);
         self.news.notify_one();
     }
 
     /// A list is complete, but for what could not be read: what it changed, all at once.
-    pub(super) fn put_list(&self, kind: Kind, events: Vec<ObjectEvent>, has_gaps: bool) {
+    pub(crate) fn put_list(&self, kind: Kind, events: Vec<ObjectEvent>, has_gaps: bool) {
         let mut pending = self.lock();
         pending.awaited.retain(|awaited| *awaited != kind);
         let had_gaps = !pending.gaps.is_empty();
@@ -99,18 +96,18 @@ impl Inbox {
     }
 
     /// Nobody puts anything in any more.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.lock().has_ended = true;
         self.news.notify_one();
     }
 
     /// What is there, if the lists are.
-    pub(super) fn try_take(&self) -> Option<Batch> {
+    pub(crate) fn try_take(&self) -> Option<Batch> {
         self.lock().take()
     }
 
     /// Waits for something. None: nothing will ever come. Dropping the future loses nothing.
-    pub(super) async fn take(&self) -> Option<Batch> {
+    pub(crate) async fn take(&self) -> Option<Batch> {
         loop {
             {
                 let mut pending = self.lock();
@@ -132,7 +129,7 @@ impl Inbox {
 }
 
 /// Ends the inbox when a watch does, however it does.
-pub(super) struct Feeding(pub(super) Arc<Inbox>);
+pub(crate) struct Feeding(pub(super) Arc<Inbox>);
 
 impl Drop for Feeding {
     fn drop(&mut self) {

@@ -8,7 +8,7 @@ use kube_verdict_table::objects::{Kind, Object, ObjectEvent, ObjectKey};
 
 /// The objects of one kind that exist, as far as is known.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(crate) struct Known {
     kind: Kind,
     marks: RandomState,
     /// `namespace/name` to a mark of the version
@@ -27,12 +27,12 @@ struct List {
 
 impl Known {
     /// Nothing yet.
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         Known { kind, marks: RandomState::new(), objects: HashMap::new(), list: None }
     }
 
     /// An object is there, in this version. None: as it was known.
-    pub(super) fn applied(&mut self, object: Object, version: &str) -> Option<ObjectEvent> {
+    pub(crate) fn applied(&mut self, object: Object, version: &str) -> Option<ObjectEvent> {
         // The selectors say the same; a server that ignored one would be obeyed here.
         if !object.is_watched() {
             return self.deleted(&object);
@@ -43,27 +43,27 @@ impl Known {
     }
 
     /// An object is gone, or is no longer for us. None: it was not known.
-    pub(super) fn deleted(&mut self, object: &Object) -> Option<ObjectEvent> {
+    pub(crate) fn deleted(&mut self, object: &Object) -> Option<ObjectEvent> {
         self.objects.remove(&name_of(object)).map(|_| ObjectEvent::Deleted(object.key()))
     }
 
     /// A list begins. One that was not completed is forgotten; whether there was one.
-    pub(super) fn list_begins(&mut self) -> bool {
+    pub(crate) fn list_begins(&mut self) -> bool {
         self.list.replace(List::default()).is_some()
     }
 
     /// A list ends before it is complete, and that is known.
-    pub(super) fn list_failed(&mut self) {
+    pub(crate) fn list_failed(&mut self) {
         self.list = None;
     }
 
     /// Something that was told could not be read. Whether it was of a list.
-    pub(super) fn unreadable(&mut self) -> bool {
+    pub(crate) fn unreadable(&mut self) -> bool {
         self.list.as_mut().map(|list| list.has_gaps = true).is_some()
     }
 
     /// An object of the list.
-    pub(super) fn listed(&mut self, object: Object, version: &str) {
+    pub(crate) fn listed(&mut self, object: Object, version: &str) {
         if !object.is_watched() {
             return;
         }
@@ -77,7 +77,7 @@ impl Known {
 
     /// The list is complete: what it changes, and whether it has gaps. What is not in a list with gaps may be in one of
     /// them, and stays.
-    pub(super) fn list_ends(&mut self) -> (Vec<ObjectEvent>, bool) {
+    pub(crate) fn list_ends(&mut self) -> (Vec<ObjectEvent>, bool) {
         let List { objects, mut events, has_gaps } = self.list.take().unwrap_or_default();
         if has_gaps {
             self.objects.extend(objects);

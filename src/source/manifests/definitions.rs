@@ -225,7 +225,7 @@ impl Definitions {
             let message = format!("and {} more definitions in vain", change.in_vain - IN_VAIN);
             change.problems.push(Problem::of_file(Severity::Warning, &self.path, message));
         }
-        Batch { events, problems: change.problems, has_gaps: self.files.have_gaps() }
+        Batch { events, problems: change.problems, has_gaps: self.files.have_gaps(), ..Batch::default() }
     }
 
     fn settle_one(&mut self, key: &Arc<ObjectKey>, change: &mut Change) -> Option<ObjectEvent> {

@@ -232,7 +232,7 @@ impl Directory {
         }
         let message = format!("{why}; everything that it defined stays in effect until it is back");
         let problems = vec![Problem::of_file(Severity::Error, &self.path, message)];
-        Batch { events: Vec::new(), problems, has_gaps }
+        Batch { problems, has_gaps, ..Batch::default() }
     }
 
     fn mention_files(&mut self, ignored: BTreeSet<OsString>) -> Option<Problem> {

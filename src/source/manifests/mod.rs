@@ -21,7 +21,7 @@ mod watch;
 
 pub use directory::{Directory, OpenError};
 pub use places::{Places, locate};
-pub use watch::{Follower, follow};
+pub use watch::{Follower, follow, follow_when_there};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //! writing or moved into place, not while it is being written.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,16 +59,36 @@ impl Drop for Follower {
 /// Follows a directory on a thread of its own. The first batch comes in any case: all that the directory
 /// defines, or, if it was loaded before, what changed since. Later ones come when there is something to say.
 pub fn follow(directory: Directory) -> io::Result<(Follower, mpsc::Receiver<Batch>)> {
+    start_thread(move |inbox, sender| Reader::new(directory, inbox, sender).run())
+}
+
+/// Follows a directory that cannot be read yet: the first batch comes when it can.
+pub fn follow_when_there(path: PathBuf) -> io::Result<(Follower, mpsc::Receiver<Batch>)> {
+    start_thread(move |inbox, sender| {
+        while !sender.is_closed() {
+            if let Ok(directory) = Directory::open(&path) {
+                tracing::info!("the manifest directory {} can be read", path.display());
+                return Reader::new(directory, inbox, sender).run();
+            }
+            // Whoever wants it read again is answered: there is nothing to read.
+            let pending = inbox.wait_until(Instant::now() + LOOK_SOON);
+            for done in pending.again {
+                let _ = done.send(());
+            }
+            if pending.stop {
+                return;
+            }
+        }
+    })
+}
+
+fn start_thread(
+    run: impl FnOnce(Arc<Inbox>, mpsc::Sender<Batch>) + Send + 'static,
+) -> io::Result<(Follower, mpsc::Receiver<Batch>)> {
     let (sender, receiver) = mpsc::channel(BATCHES);
     let inbox = Arc::new(Inbox::default());
-    let reader = Reader {
-        directory,
-        inbox: Arc::clone(&inbox),
-        watch: Watch::default(),
-        sender,
-        look_took: Duration::ZERO,
-    };
-    std::thread::Builder::new().name("manifests".into()).spawn(move || reader.run())?;
+    let theirs = Arc::clone(&inbox);
+    std::thread::Builder::new().name("manifests".into()).spawn(move || run(theirs, sender))?;
     Ok((Follower { inbox }, receiver))
 }
 
@@ -82,6 +102,10 @@ struct Reader {
 }
 
 impl Reader {
+    fn new(directory: Directory, inbox: Arc<Inbox>, sender: mpsc::Sender<Batch>) -> Self {
+        Reader { directory, inbox, watch: Watch::default(), sender, look_took: Duration::ZERO }
+    }
+
     fn run(mut self) {
         let mut problems = self.watch.renew(self.directory.path(), &self.inbox);
         let mut batch = self.directory.catch_up();

@@ -168,3 +168,13 @@ pub enum ObjectEvent {
     /// it is gone
     Deleted(ObjectKey),
 }
+
+impl ObjectEvent {
+    /// The object that it is about.
+    pub fn key(&self) -> ObjectKey {
+        match self {
+            ObjectEvent::Applied(object) => object.key(),
+            ObjectEvent::Deleted(key) => key.clone(),
+        }
+    }
+}

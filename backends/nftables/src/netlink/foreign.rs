@@ -129,6 +129,15 @@ impl Netlink {
         }
     }
 
+    /// Whether there is a table of this name.
+    pub fn has_table(&mut self, family: Family, name: &str) -> Result<bool, ReadError> {
+        let mut is_there = false;
+        self.dump(kind::GETTABLE, family, &[], |message| {
+            is_there |= attribute(message.body(), TABLE_NAME).and_then(|text| text.str()) == Some(name);
+        })?;
+        Ok(is_there)
+    }
+
     /// Removes all of these, in this order and in one transaction, or nothing. A refusal's `op` is an index
     /// into them.
     pub fn remove(&mut self, family: Family, removals: &[Removal]) -> Result<(), CommitError> {
