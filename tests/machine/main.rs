@@ -10,6 +10,7 @@
 mod codec;
 mod director;
 mod drift;
+mod full;
 mod load;
 mod node;
 mod run;
@@ -58,6 +59,7 @@ const TESTS: &[(&str, fn())] = &[
     ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),
     ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),
     ("drift::what_others_change_is_mended_counted_and_shown", drift::what_others_change_is_mended),
+    ("full::with_no_room_in_conntrack_the_daemon_goes_on", full::the_daemon_goes_on),
     ("switching::from_nftables_to_ipvs_and_back", switching::there_and_back),
     ("switching::other_marks_and_cleanup", switching::other_marks),
     ("switching::nobody_notices", switching::nobody_notices),

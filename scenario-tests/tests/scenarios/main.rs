@@ -20,6 +20,7 @@ mod ignored;
 mod internal_policy;
 mod ipvs;
 mod layouts;
+mod limits;
 mod listing;
 mod load_balancers;
 mod masquerade;
