@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo peers test machine differential e2e lint deny bench bench-cluster image deb
+.PHONY: help packages build demo peers test machine differential e2e lint deny bench bench-steps bench-cluster image deb
 
 help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
@@ -14,6 +14,7 @@ help:
 	@echo "make deny    licences, versions and sources of all crates, by cargo-deny; DENY=advisories: known vulnerabilities"
 	@echo "make bench   iptables mode, kube-proxy's nftables mode, IPVS and kube-verdict side by side (root, 15 minutes)"
 	@echo "make bench-peers  build the real kube-proxy that the benchmark measures"
+	@echo "make bench-steps  what each step from an object to the kernel takes, and how much memory is allocated for a change (root)"
 	@echo "make bench-cluster  with a real API server, next to the real kube-proxy (root, ten minutes)"
 	@echo "make image   the container image, as an archive in target/"
 	@echo "make deb     the Debian package for machines without Kubernetes, in target/"
@@ -83,6 +84,10 @@ bench-peers: packages
 # The figures of README, and its picture, from the run in benches/results/.
 bench-readme:
 	cargo run --release --locked -p kube-verdict-bench -- report benches/results --readme README.md
+
+# Of our own steps alone, at 10,000 Services of 10 endpoints; criterion compares them with the last time.
+bench-steps: packages
+	cargo bench --locked -p kube-verdict-bench
 
 # The same number of Services in a real API server: us, and the real kube-proxy.
 bench-cluster: build peers

@@ -15,6 +15,7 @@ mod families;
 mod hairpin;
 mod health;
 mod health_checks;
+mod hostile_clients;
 mod ignored;
 mod internal_policy;
 mod ipvs;
