@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo peers test machine differential e2e lint deny bench bench-steps bench-cluster image deb
+.PHONY: help packages build demo peers test machine differential e2e lint deny bench bench-peers bench-readme bench-steps bench-cluster image deb
 
 help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
