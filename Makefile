@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo peers test machine differential e2e lint bench bench-cluster image deb
+.PHONY: help packages build demo peers test machine differential e2e lint deny bench bench-cluster image deb
 
 help:
 	@echo "make demo    build, and show it working: namespaces, a directory of manifests, real traffic"
@@ -11,6 +11,7 @@ help:
 	@echo "make machine every scenario, and what needs modules that not every kernel has, in virtual machines, on four kernels (root, half an hour)"
 	@echo "make differential  compare us with the real kube-proxy, packet by packet, at length (root, half an hour)"
 	@echo "make lint    check formatting, and clippy with warnings denied"
+	@echo "make deny    licences, versions and sources of all crates, by cargo-deny; DENY=advisories: known vulnerabilities"
 	@echo "make bench   measure programming 10,000 services next to the netlink floor (root, two minutes)"
 	@echo "make bench-cluster  the same with a real API server, next to the real kube-proxy (root, ten minutes)"
 	@echo "make image   the container image, as an archive in target/"
@@ -57,6 +58,13 @@ differential: packages peers
 lint: packages
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# What deny.toml says. Advisories are in a database on GitHub: whoever has the network asks for them by name.
+DENY ?= licenses bans sources
+deny:
+	@cargo deny --version >/dev/null 2>&1 || \
+		{ echo "cargo-deny is missing. Install it, which takes a few minutes: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --locked check $(DENY)
 
 # The bench starts the daemon that was built beside it.
 bench: build

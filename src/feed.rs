@@ -82,6 +82,8 @@ impl<S: Source> News for Feed<S> {
     async fn next(&mut self) -> Option<Input> {
         let mut input = Input::default();
         let mut node_changed = tokio::select! {
+            // Whichever is first, what the other has is taken in as well.
+            biased;
             batch = self.source.next() => self.absorb(batch?, &mut input),
             changed = self.interfaces.changed(), if self.has_begun && !self.interfaces_ended => {
                 self.interfaces_ended = changed.is_err();

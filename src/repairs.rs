@@ -1,8 +1,33 @@
-//! How long to rest after a repair of what somebody else changed. The first is at once; should the same be changed again
-//! and again, as another program would that believes it to be its own, each pause is twice the one before. Time is
-//! handed in.
+//! Repairs of what somebody else changed: of what there are any, and how long to rest after one. The first is at once;
+//! should the same be changed again and again, as another program would that believes it to be its own, each pause is
+//! twice the one before. Time is handed in.
 
 use std::time::{Duration, Instant};
+
+/// What is ours in the kernel, and others may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ours {
+    /// the tables of nftables
+    Tables,
+    /// the virtual servers of IPVS
+    VirtualServers,
+    /// the rules and routes that lead to IPVS
+    Routing,
+}
+
+impl Ours {
+    /// All of it.
+    pub const ALL: [Ours; 3] = [Ours::Tables, Ours::VirtualServers, Ours::Routing];
+
+    /// As metrics call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ours::Tables => "nftables",
+            Ours::VirtualServers => "ipvs",
+            Ours::Routing => "routing",
+        }
+    }
+}
 
 /// The pause after the first repair.
 pub const PAUSE: Duration = Duration::from_millis(20);

@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::mpsc;
@@ -22,7 +23,15 @@ pub struct Tether {
 ///
 /// # Panics
 /// When it cannot be started.
-pub fn spawn(netns: &Netns, mut command: Command) -> (Child, Tether) {
+pub fn spawn(netns: &Netns, command: Command) -> (Child, Tether) {
+    try_spawn(netns, command).expect("starting a program")
+}
+
+/// The same, for programs that may not be there.
+///
+/// # Errors
+/// It cannot be started.
+pub fn try_spawn(netns: &Netns, mut command: Command) -> io::Result<(Child, Tether)> {
     // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
     unsafe {
         command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(Into::into));
@@ -35,6 +44,6 @@ pub fn spawn(netns: &Netns, mut command: Command) -> (Child, Tether) {
         let _ = give.send(command.spawn());
         let _ = ended.recv();
     });
-    let child = take.recv().expect("the starting thread").expect("starting a program");
-    (child, Tether { _alive: alive })
+    let child = take.recv().map_err(|_| io::Error::other("the starting thread has ended"))??;
+    Ok((child, Tether { _alive: alive }))
 }

@@ -11,10 +11,10 @@ use crate::conntrack::{self, Cleaner};
 use crate::node::Reliance;
 use crate::predecessor::Takeover;
 use crate::reconcile::Witness;
-use crate::serve::{self, Complaint, Pages, Serving};
+use crate::serve::{self, Complaint, Pages, Readings, Serving};
 
-/// Starts them all.
-pub(super) fn attend(life: &mut Life) -> Result<(impl Witness + use<>, Serving), Failure> {
+/// Starts them all. Who runs beside the loop leaves what it finds in the readings.
+pub(super) fn attend(life: &mut Life) -> Result<(impl Witness + use<>, Serving, Readings), Failure> {
     let effective = &life.loaded.effective;
     let is_cluster = life.reliance == Reliance::Required;
     let (monitor, readings) = serve::monitor(effective, &life.name, is_cluster)?;
@@ -40,7 +40,8 @@ pub(super) fn attend(life: &mut Life) -> Result<(impl Witness + use<>, Serving),
         let Complaint { object, reason, action, message } = complaint;
         events.warn(&object, reason, action, message);
     };
-    let serving = serve::start(&life.outside, &effective.serving, &life.name, readings, pages, complain)?;
+    let serving =
+        serve::start(&life.outside, &effective.serving, &life.name, readings.clone(), pages, complain)?;
     let herald = Herald::new(life.supervisor.clone(), life.in_sync);
-    Ok(((monitor, (schedulers, (cleaner, (takeover, herald)))), serving))
+    Ok(((monitor, (schedulers, (cleaner, (takeover, herald)))), serving, readings))
 }

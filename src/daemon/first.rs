@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Waits for it. An API server that does not answer is waited for without end: only what it answers may be a
 /// reason to give up.
-pub(super) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {
+pub(crate) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {
     let mut input = next(feed).await?;
     // A cluster whose table was kept has told nothing yet.
     while input.kept.is_some() && feed.node().missing().is_some() {

@@ -9,10 +9,15 @@ use super::Failure;
 use crate::config::{Effective, Ipvs};
 use crate::host;
 use crate::reconcile::Routing;
-use crate::steering::{self, Steering};
+use crate::serve::{Moment, Readings};
+use crate::steering::{self, Finding, Steering};
 
 /// Sets it all up, and looks after the policy routing from then on.
-pub(super) fn set_up(effective: &Effective, ipvs: &Ipvs) -> Result<Director<Netlink>, Failure> {
+pub(super) fn set_up(
+    effective: &Effective,
+    ipvs: &Ipvs,
+    readings: &Readings,
+) -> Result<Director<Netlink>, Failure> {
     host::ipvs::prepare(ipvs)?;
     let marks = ipvs.marks;
     // What cannot be read or had now is tried again by whoever looks after it, who says so.
@@ -31,7 +36,8 @@ pub(super) fn set_up(effective: &Effective, ipvs: &Ipvs) -> Result<Director<Netl
              such marks are gone"
         );
     }
-    steering.keep(effective.sync_period)?;
+    let readings = readings.clone();
+    steering.keep(effective.sync_period, move |finding| readings.routing(finding, Moment::now()))?;
     let scheduler: Scheduler = ipvs.scheduler.parse()?;
     tracing::info!(%marks, %scheduler, "IPVS balances connections");
     Ok(Director::new(netlink, marks, scheduler))
@@ -44,13 +50,19 @@ pub(super) struct Left {
     /// knows its virtual servers
     pub(super) director: Director<Netlink>,
     /// what brings packets to them
-    pub(super) routing: Steering,
+    pub(super) routing: LeftRouting,
+}
+
+/// What brings packets to IPVS while connections of it last.
+pub(super) struct LeftRouting {
+    steering: Steering,
+    readings: Readings,
 }
 
 /// In another mode: what connections may still need of mode ipvs, if it was the mode before. What none needs is
 /// removed. IPVS is not loaded for it. What fails is said, and no reason not to serve.
-pub(super) fn left(effective: &Effective) -> Option<Left> {
-    match find(effective) {
+pub(super) fn left(effective: &Effective, readings: Readings) -> Option<Left> {
+    match find(effective, readings) {
         Ok(left) => {
             if left.is_none() {
                 remove_routing();
@@ -67,7 +79,7 @@ pub(super) fn left(effective: &Effective) -> Option<Left> {
     }
 }
 
-fn find(effective: &Effective) -> Result<Option<Left>, Failure> {
+fn find(effective: &Effective, readings: Readings) -> Result<Option<Left>, Failure> {
     let before = steering::marks()?;
     if !kube_verdict_ipvs_codec::is_loaded() {
         return Ok(None);
@@ -80,11 +92,11 @@ fn find(effective: &Effective) -> Result<Option<Left>, Failure> {
     if servers == 0 {
         return Ok(None);
     }
-    let routing = Steering::new(marks, families());
-    for added in routing.ensure()?.added {
+    let steering = Steering::new(marks, families());
+    for added in steering.ensure()?.added {
         tracing::info!("added {added}");
     }
-    Ok(Some(Left { marks, director, routing }))
+    Ok(Some(Left { marks, director, routing: LeftRouting { steering, readings } }))
 }
 
 fn families() -> Vec<Family> {
@@ -98,10 +110,13 @@ fn remove_routing() {
     }
 }
 
-impl Routing for Steering {
+impl Routing for LeftRouting {
     fn look_after(&mut self) {
-        if let Err(error) = self.verify() {
-            tracing::error!("{error}; connections that IPVS has established may break");
+        // Whether it is whole says nothing of health: no new connection needs it.
+        match self.steering.verify() {
+            Ok(true) => self.readings.routing(Finding::Repaired { was_delayed: false }, Moment::now()),
+            Ok(false) => {}
+            Err(error) => tracing::error!("{error}; connections that IPVS has established may break"),
         }
     }
 

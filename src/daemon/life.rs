@@ -50,7 +50,7 @@ impl Life {
     ) -> Result<(), Failure> {
         self.set_up_the_host()?;
         self.can_own_its_tables()?;
-        let (witness, mut serving) = attend(&mut self)?;
+        let (witness, mut serving, readings) = attend(&mut self)?;
         let Life { mut netlink, loaded, name, reliance, events, supervisor, in_sync, .. } = self;
         let Loaded { effective, source: file, .. } = loaded;
         // What ends a life before its news do: an order, or a reason to start anew.
@@ -66,8 +66,9 @@ impl Life {
             }
         });
         let options = effective.nftables();
-        let director = effective.ipvs.as_ref().map(|mode| ipvs::set_up(&effective, mode)).transpose()?;
-        let left = if director.is_none() { ipvs::left(&effective) } else { None };
+        let director =
+            effective.ipvs.as_ref().map(|mode| ipvs::set_up(&effective, mode, &readings)).transpose()?;
+        let left = if director.is_none() { ipvs::left(&effective, readings) } else { None };
         let pace = Pace { min_sync_period: effective.min_sync_period };
         let sync_period = effective.sync_period;
 

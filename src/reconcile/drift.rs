@@ -9,18 +9,9 @@ use std::time::{Duration, Instant};
 use kube_verdict_nftables::Heard;
 use kube_verdict_nftables::kernel::Author;
 
-use super::Repair;
 use super::reconciler::VERIFY_SHARE;
+use super::{Mended, Repair};
 use crate::repairs::{PAUSE, Repairs};
-
-/// What had to be mended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mended {
-    /// of nftables
-    pub(super) operations: usize,
-    /// of IPVS
-    pub(super) orders: usize,
-}
 
 impl Mended {
     fn what(self) -> &'static str {
@@ -109,7 +100,18 @@ impl Drift {
         let was_delayed = pending.as_ref().is_some_and(|pending| pending.due_at > pending.since);
         let waited = pending.as_ref().map_or(Duration::ZERO, |pending| now - pending.since);
         say(pending.as_ref(), found, waited + took, pause);
-        Some(Repair { was_delayed })
+        Some(Repair { mended: found, was_delayed })
+    }
+
+    /// Something else was to be done with IPVS, met so often what somebody else had changed, and mended it. IPVS tells
+    /// nobody of changes, so that is the first that is known of it.
+    pub(super) fn met(&mut self, orders: usize, now: Instant) -> Option<Repair> {
+        let mended = Mended { orders, ..Mended::default() };
+        if mended == Mended::default() {
+            return None;
+        }
+        say(None, mended, Duration::ZERO, self.repairs.repaired(now));
+        Some(Repair { mended, was_delayed: false })
     }
 }
 
@@ -138,6 +140,7 @@ fn say(pending: Option<&Pending>, found: Mended, took: Duration, pause: Duration
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repairs::Ours;
 
     const SYNC_PERIOD: Duration = Duration::from_secs(30);
 
@@ -186,6 +189,20 @@ mod tests {
         assert_eq!(drift.looked(operations(0), Duration::from_millis(300), now), None);
         drift.hear(Heard { has_gaps: true, ..Heard::default() }, now);
         assert_eq!(drift.due_at(), Some(now + Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn what_was_met_by_the_way_is_a_repair_of_ipvs() {
+        let now = Instant::now();
+        let mut drift = Drift::new(SYNC_PERIOD);
+        assert_eq!(drift.met(0, now), None);
+        let repair = drift.met(2, now).unwrap();
+        assert_eq!(repair.mended.of().collect::<Vec<_>>(), [Ours::VirtualServers]);
+        // It is one of those that pauses grow with.
+        drift.hear(change(), now);
+        drift.looked(operations(1), Duration::ZERO, now).unwrap();
+        drift.hear(change(), now);
+        assert_eq!(drift.due_at(), Some(now + PAUSE * 2));
     }
 
     #[test]

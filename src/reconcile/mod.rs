@@ -13,6 +13,7 @@
 //! [`Reconciler`] is that without clocks and channels; [`run`] drives it.
 
 mod backend;
+mod clock;
 mod drift;
 mod reconciler;
 mod run;
@@ -21,7 +22,7 @@ mod witness;
 pub use backend::{Backend, Error, Leaving, Outcome, Refused, Report, Routing, Servers};
 pub use reconciler::Reconciler;
 pub use run::{Alarm, Ended, Input, News, Pace, run};
-pub use witness::{Repair, Scope, Synced, Witness};
+pub use witness::{Mended, Repair, Scope, Synced, Witness};
 
 #[cfg(test)]
 mod tests;

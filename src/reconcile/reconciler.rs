@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use kube_verdict_table::{ServiceTable, Update};
 
-use super::drift::{Drift, Mended};
-use super::{Backend, Error, Input, Outcome, Repair, Report, Scope, Synced, Witness};
+use super::drift::Drift;
+use super::{Backend, Error, Input, Mended, Outcome, Repair, Report, Scope, Synced, Witness, clock};
 
 /// First time between two tries after a failure; it doubles up to the sync period.
 const RETRY: Duration = Duration::from_secs(1);
@@ -98,14 +98,14 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
     }
 
     fn sync_after(&mut self, update: Option<&Update>, now: Instant) -> Option<Report> {
-        let start = Instant::now();
+        let start = clock::now();
         let result = self.backend.sync(&self.table, now);
         self.settle(result, (Scope::Everything, None), update, start, now)
     }
 
     fn programme(&mut self, update: Update, now: Instant) -> Option<Report> {
         update.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-        let start = Instant::now();
+        let start = clock::now();
         let is_empty = update.change.is_empty();
         let result = match is_empty {
             true => {
@@ -125,7 +125,11 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
         let result = match result {
             Ok(report) if !update.flows.is_empty() => {
                 let cut = self.backend.cut(&self.table, &update.flows, now);
-                cut.map(|cut| Report { orders: report.orders + cut.orders, ..report })
+                cut.map(|cut| Report {
+                    orders: report.orders + cut.orders,
+                    foreign: report.foreign + cut.foreign,
+                    ..report
+                })
             }
             result => result,
         };
@@ -170,7 +174,7 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
             return if failure.retry_at <= now { self.sync(now) } else { None };
         }
         if self.backend.next_tend().is_some_and(|at| at <= now) {
-            let start = Instant::now();
+            let start = clock::now();
             let (scope, result) = self.backend.tend(&self.table, now);
             return self.settle(result, (scope, None), None, start, now);
         }
@@ -179,9 +183,9 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
 
     /// Looks whether somebody else changed our tables, and mends them.
     fn look(&mut self, now: Instant) -> Option<Report> {
-        let start = Instant::now();
+        let start = clock::now();
         let result = self.backend.verify(&self.table, now);
-        let took = start.elapsed();
+        let took = clock::now() - start;
         self.verify_at = now + self.sync_period.max(took * VERIFY_SHARE);
         let found = result.as_ref().and_then(|result| result.as_ref().ok());
         let mended = found.map_or(Mended::default(), |report| Mended {
@@ -229,12 +233,14 @@ impl<B: Backend, W: Witness> Reconciler<B, W> {
     fn settle(
         &mut self,
         result: Outcome,
-        about: (Scope, Option<Repair>),
+        (scope, repair): (Scope, Option<Repair>),
         update: Option<&Update>,
         start: Instant,
         now: Instant,
     ) -> Option<Report> {
-        self.tell(about, update, start.elapsed(), result.as_ref().map_err(Vec::as_slice));
+        let met = result.as_ref().map_or(0, |report| report.foreign);
+        let about = (scope, repair.or_else(|| self.drift.met(met, now)));
+        self.tell(about, update, clock::now() - start, result.as_ref().map_err(Vec::as_slice));
         match result {
             Ok(report) => {
                 report.refused.iter().for_each(|refused| tracing::error!("{refused}"));

@@ -1,13 +1,13 @@
 //! Drives a [`Reconciler`]: waits for what comes first, a change, a due time or the order to stop.
 
 use std::future::Future;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use kube_verdict_table::NodeState;
 use kube_verdict_table::objects::ObjectEvent;
 use tokio::time::{sleep, sleep_until};
 
-use super::{Backend, Reconciler, Witness};
+use super::{Backend, Reconciler, Witness, clock};
 
 /// What happened since the last time.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +68,7 @@ pub async fn run<B: Backend, W: Witness>(
 ) -> Ended {
     tokio::pin!(stop);
     loop {
-        reconciler.listen(Instant::now());
+        reconciler.listen(clock::now());
         tokio::select! {
             biased;
             () = &mut stop => return Ended::Stopped,
@@ -77,8 +77,9 @@ pub async fn run<B: Backend, W: Witness>(
                 let Some(input) = input else { return Ended::NoMoreNews };
                 change(reconciler, input);
                 if let Some(period) = pace.min_sync_period {
-                    reconciler.listen(Instant::now());
+                    reconciler.listen(clock::now());
                     tokio::select! {
+                        biased;
                         () = &mut stop => return Ended::Stopped,
                         // What rings meanwhile is listened to afterwards; the alarm is to see that somebody waits.
                         () = rings_unheard(alarm) => {}
@@ -87,7 +88,7 @@ pub async fn run<B: Backend, W: Witness>(
                 }
             }
             () = sleep_until(reconciler.next_wake().into()) => {
-                reconciler.wake(Instant::now());
+                reconciler.wake(clock::now());
             }
         }
     }
@@ -100,7 +101,7 @@ async fn rings_unheard(alarm: &mut impl Alarm) {
 }
 
 fn change<B: Backend, W: Witness>(reconciler: &mut Reconciler<B, W>, input: Input) {
-    let start = Instant::now();
+    let start = clock::now();
     let objects = input.events.len();
     if let Some(report) = reconciler.take_in(input, start) {
         tracing::debug!(

@@ -7,6 +7,7 @@ use kube_verdict_nftables::Figures;
 use kube_verdict_table::{PerFamily, ServiceTable, Update};
 
 use super::{Error, Input, Report, Servers};
+use crate::repairs::Ours;
 
 /// Is told what the loop does, between two batches. It must not wait for anything: what takes time goes
 /// elsewhere.
@@ -71,13 +72,32 @@ pub struct Synced<'a> {
     pub servers: Option<Servers>,
     /// frontends and elements that the kernel refuses at present
     pub quarantined: usize,
-    /// somebody else had changed our tables, and they are mended
+    /// somebody else had changed what is ours, and it is mended
     pub repair: Option<Repair>,
+}
+
+/// What had to be mended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// of nftables
+    pub operations: usize,
+    /// of IPVS
+    pub orders: usize,
+}
+
+impl Mended {
+    /// What it was of.
+    pub fn of(self) -> impl Iterator<Item = Ours> {
+        let parts = [(Ours::Tables, self.operations), (Ours::VirtualServers, self.orders)];
+        parts.into_iter().filter(|(_, written)| *written > 0).map(|(ours, _)| ours)
+    }
 }
 
 /// Something that somebody else had changed was mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repair {
+    /// so much
+    pub mended: Mended,
     /// it had to wait, because there were others shortly before
     pub was_delayed: bool,
 }

@@ -16,6 +16,8 @@ pub struct Health {
     /// how long something may be left undone
     patience: Duration,
     families: PerFamily<State>,
+    /// since when the policy routing for IPVS is not as it should be, and cannot be made so
+    routing_failed: Option<Instant>,
     kept: Option<SystemTime>,
 }
 
@@ -24,6 +26,8 @@ struct State {
     updated: SystemTime,
     /// when the oldest thing was asked for that is not done yet
     undone_since: Option<Instant>,
+    /// the last try did not succeed; None: there was none
+    has_failed: Option<bool>,
 }
 
 /// What can be said of the state at one moment.
@@ -51,8 +55,13 @@ pub struct FamilyFinding {
 impl Health {
     /// The loop starts.
     pub fn new(sync_period: Duration, now: Moment) -> Self {
-        let state = |_| State { updated: now.wall, undone_since: None };
-        Health { patience: sync_period * 2, families: PerFamily::from_fn(state), kept: None }
+        let state = |_| State { updated: now.wall, undone_since: None, has_failed: None };
+        Health {
+            patience: sync_period * 2,
+            families: PerFamily::from_fn(state),
+            routing_failed: None,
+            kept: None,
+        }
     }
 
     /// Something is to be done.
@@ -69,20 +78,37 @@ impl Health {
 
     /// A family is as it should be.
     pub fn updated(&mut self, family: Family, now: Moment) {
-        self.families[family] = State { updated: now.wall, undone_since: None };
+        self.families[family] = State { updated: now.wall, undone_since: None, has_failed: Some(false) };
     }
 
     /// A family could not be made as it should be. What was asked for stays undone; a failure that nobody's
     /// wish led to is something undone itself.
     pub fn failed(&mut self, family: Family, now: Moment) {
         self.families[family].undone_since.get_or_insert(now.instant);
+        self.families[family].has_failed = Some(true);
+    }
+
+    /// The policy routing for IPVS cannot be made as it should be. Both families' packets may need it.
+    pub fn routing_failed(&mut self, now: Moment) {
+        self.routing_failed.get_or_insert(now.instant);
+    }
+
+    /// It is as it should be.
+    pub fn routing_is_whole(&mut self) {
+        self.routing_failed = None;
+    }
+
+    /// Whether the kernel has what a family's last try was to bring; false before the first.
+    pub fn is_in_sync(&self, family: Family) -> bool {
+        self.families[family].has_failed == Some(false) && self.routing_failed.is_none()
     }
 
     /// How things are.
     pub fn look(&self, now: Moment) -> Finding {
         let families = PerFamily::from_fn(|family| {
-            let State { updated, undone_since } = self.families[family];
-            let age = undone_since.map(|since| now.instant.saturating_duration_since(since));
+            let State { updated, undone_since, .. } = self.families[family];
+            let since = [undone_since, self.routing_failed].into_iter().flatten().min();
+            let age = since.map(|since| now.instant.saturating_duration_since(since));
             FamilyFinding { is_healthy: age.is_none_or(|age| age < self.patience), updated }
         });
         Finding {
@@ -129,6 +155,22 @@ mod tests {
         assert_eq!(finding.updated, after(start, 80).wall);
         health.updated(Family::V6, after(start, 90));
         assert!(health.look(after(start, 1_000)).is_healthy);
+    }
+
+    #[test]
+    fn policy_routing_that_is_broken_is_something_undone_whatever_the_loop_does() {
+        let start = Moment::now();
+        let mut health = Health::new(PERIOD, start);
+        assert!(!health.is_in_sync(Family::V4), "nothing was done yet");
+        health.routing_failed(after(start, 0));
+        health.routing_failed(after(start, 50));
+        health.updated(Family::V4, after(start, 50));
+        assert!(!health.is_in_sync(Family::V4));
+        assert!(health.look(after(start, 59)).is_healthy);
+        assert!(!health.look(after(start, 60)).families.v4.is_healthy);
+        health.routing_is_whole();
+        assert!(health.look(after(start, 60)).is_healthy);
+        assert!(health.is_in_sync(Family::V4) && !health.is_in_sync(Family::V6));
     }
 
     #[test]

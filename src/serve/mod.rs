@@ -30,12 +30,15 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kube_verdict_table::Family;
 use kube_verdict_table::objects::{Kind, ObjectKey};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::config;
 use crate::config::Effective;
+use crate::repairs::Ours;
+use crate::steering;
 use complaint::Complain;
 pub use complaint::Complaint;
 pub use health::{FamilyFinding, Finding, Health};
@@ -75,6 +78,26 @@ impl Readings {
 
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was found of the policy routing, beside which the loop runs.
+    pub fn routing(&self, finding: steering::Finding, now: Moment) {
+        match finding {
+            steering::Finding::Repaired { was_delayed } => {
+                self.metrics.repairs.count_one(Ours::Routing, was_delayed);
+            }
+            steering::Finding::Broken => self.note(|health| health.routing_failed(now)),
+            steering::Finding::Whole => self.note(Health::routing_is_whole),
+        }
+    }
+
+    /// Something is new about health, and metrics show it.
+    fn note(&self, what: impl FnOnce(&mut Health)) {
+        let mut health = self.health();
+        what(&mut health);
+        for family in Family::BOTH {
+            self.metrics.kernel.in_sync[family].set(f64::from(u8::from(health.is_in_sync(family))));
+        }
     }
 
     fn set_eligible(&self, is_eligible: bool) {

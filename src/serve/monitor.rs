@@ -99,7 +99,6 @@ impl Monitor {
     fn family_succeeded(&mut self, family: Family, now: Moment) {
         let metrics = &self.readings.metrics;
         metrics.programming.last_success[family].set(unix_seconds(now.wall));
-        metrics.kernel.in_sync[family].set(1.0);
         for at in self.triggers[family].drain(..) {
             let latency = now.wall.duration_since(at).unwrap_or(Duration::ZERO);
             metrics.programming.latency[family].observe(latency.as_secs_f64());
@@ -108,7 +107,6 @@ impl Monitor {
 
     fn family_failed(&self, family: Family) {
         self.readings.metrics.programming.failures[family].inc();
-        self.readings.metrics.kernel.in_sync[family].set(0.0);
     }
 
     fn measure(&self, sync: &Synced<'_>) {
@@ -145,8 +143,7 @@ impl Monitor {
         metrics.kernel.set_totals(&totals);
         metrics.kernel.set_held(&sync.figures, sync.quarantined);
         if let Some(repair) = sync.repair {
-            metrics.kernel.repairs.inc();
-            metrics.kernel.delayed_repairs.inc_by(u64::from(repair.was_delayed));
+            metrics.repairs.count(repair);
         }
         metrics.kernel.retries.inc_by(u64::from(self.is_retry));
     }
@@ -188,10 +185,11 @@ impl Witness for Monitor {
         if sync.outcome.is_ok() {
             self.succeeded(sync);
         }
-        let mut health = self.readings.health();
-        for family in Family::BOTH {
-            if failed[family] { health.failed(family, now) } else { health.updated(family, now) }
-        }
+        self.readings.note(|health| {
+            for family in Family::BOTH {
+                if failed[family] { health.failed(family, now) } else { health.updated(family, now) }
+            }
+        });
     }
 }
 

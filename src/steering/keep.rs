@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use netlink_packet_route::RouteNetlinkMessage;
 
-use super::{Steering, route, rule};
+use super::{Finding, Steering, route, rule};
 use crate::repairs::Repairs;
 use crate::rtnetlink::{Groups, LOOPBACK, Listener};
 
@@ -19,16 +19,16 @@ const GROUPS: Groups = &[1, 7, 8, 11, 19];
 
 impl Steering {
     /// Looks after it all for as long as the process lives, whenever something happens and once every `period`.
-    /// Everything is looked at before the first wait. Runs on a thread of its own, in the network namespace of
-    /// the calling one.
+    /// Everything is looked at before the first wait. What is found is told. Runs on a thread of its own, in the
+    /// network namespace of the calling one.
     ///
     /// # Errors
     /// When there is nothing to listen to, or no thread.
-    pub fn keep(self, period: Duration) -> io::Result<()> {
+    pub fn keep(self, period: Duration, tell: impl Fn(Finding) + Send + 'static) -> io::Result<()> {
         let mut listener = Listener::open(GROUPS)?;
         listener.limit(period)?;
         std::thread::Builder::new().name("steering".into()).spawn(move || {
-            if let Err(error) = self.follow(&mut listener, period) {
+            if let Err(error) = self.follow(&mut listener, period, &tell) {
                 tracing::error!(
                     "the policy routing for IPVS is no longer looked after: {error}; restart to have it looked \
                      after again"
@@ -38,18 +38,25 @@ impl Steering {
         Ok(())
     }
 
-    fn follow(&self, listener: &mut Listener, period: Duration) -> io::Result<()> {
+    fn follow(&self, listener: &mut Listener, period: Duration, tell: &impl Fn(Finding)) -> io::Result<()> {
         let mut repairs = Repairs::new(period);
         let mut complaint = None;
+        let mut has_rested = false;
         loop {
             let looked_at = Instant::now();
+            // A repair is heard of like anything else, so a look follows each pause at once: what it finds was changed
+            // during the pause, and had to wait.
+            let was_delayed = std::mem::take(&mut has_rested);
             match self.verify() {
                 Ok(is_drift) => {
                     if complaint.take().is_some() {
                         tracing::info!("the policy routing for IPVS is as it should be");
+                        tell(Finding::Whole);
                     }
                     if is_drift {
+                        tell(Finding::Repaired { was_delayed });
                         std::thread::sleep(repairs.repaired(looked_at));
+                        has_rested = true;
                     }
                 }
                 Err(error) => {
@@ -58,6 +65,7 @@ impl Steering {
                         tracing::error!("{said}; trying again");
                     }
                     complaint = Some(said);
+                    tell(Finding::Broken);
                 }
             }
             while !listener.wait(concerns)? && looked_at.elapsed() < period {}

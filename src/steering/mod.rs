@@ -83,6 +83,20 @@ impl Outcome {
     }
 }
 
+/// What whoever looks after it found, for those who show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// somebody had changed it, and it is mended
+    Repaired {
+        /// it had to wait, because there was another repair shortly before
+        was_delayed: bool,
+    },
+    /// it cannot be made what it should be
+    Broken,
+    /// it is what it should be again
+    Whole,
+}
+
 /// The rules and the route that there should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Steering {

@@ -1,6 +1,7 @@
 //! Plans without I/O, and what the kernel makes of them, in network namespaces of their own.
 
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use netlink_packet_route::rule::{RuleAttribute, RuleFlags, RuleMessage};
@@ -230,27 +231,36 @@ fn what_others_break_is_mended() {
 fn who_keeps_it_hears_of_it() {
     alone(|| {
         // Nothing but news makes it look: the period is longer than the test.
-        both().keep(Duration::from_secs(3600)).unwrap();
-        let wait = |why: &str| {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
+        both().keep(Duration::from_secs(3600), move |finding| tell.lock().unwrap().push(finding)).unwrap();
+        let until = |why: &str, is_so: &dyn Fn() -> bool| {
             let deadline = Instant::now() + Duration::from_secs(60);
-            while !is_complete() {
-                assert!(Instant::now() < deadline, "{why}: {:?} {:?}", rules("-4"), rules("-6"));
+            while !is_so() {
+                assert!(Instant::now() < deadline, "{why}: {:?} {:?}", rules("-4"), told.lock().unwrap());
                 std::thread::sleep(Duration::from_millis(5));
             }
         };
+        let wait = |why: &str| until(why, &is_complete);
         wait("at first");
-        for command in [
-            "-4 rule del pref 5",
-            "-6 rule del pref 7",
-            "-4 route flush table 19286",
-            "-6 route flush table 19286",
+        let repaired = || told.lock().unwrap().iter().filter(|told| **told != Finding::Broken).count();
+        for (command, repairs) in [
+            ("-4 rule del pref 5", 2),
+            ("-6 rule del pref 7", 3),
+            ("-4 route flush table 19286", 4),
+            ("-6 route flush table 19286", 5),
         ] {
             ip(command);
             wait(command);
+            until(command, &|| repaired() >= repairs);
         }
         ip("link set lo down");
+        until("it is told that it cannot be mended", &|| {
+            told.lock().unwrap().last() == Some(&Finding::Broken)
+        });
         ip("link set lo up");
         wait("lo down and up");
+        until("it is told that it is whole", &|| told.lock().unwrap().contains(&Finding::Whole));
     });
 }
 

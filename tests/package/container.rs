@@ -1,14 +1,14 @@
 //! A container with a systemd in it (`scripts/systemd.sh`), and what a test does there.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::sched::{CloneFlags, setns};
+use crate::network::Network;
 
 /// How long anything may take, on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -92,31 +92,19 @@ impl Container {
         properties.iter().map(value).collect()
     }
 
-    /// Does something in its network, on a thread of its own.
-    fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let network = File::open(format!("/proc/{}/ns/net", self.pid)).unwrap();
-        std::thread::scope(|scope| {
-            let inside = || {
-                setns(network, CloneFlags::CLONE_NEWNET).unwrap();
-                work()
-            };
-            scope.spawn(inside).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+    /// Its network.
+    pub fn network(&self) -> Network {
+        Network::open(&format!("/proc/{}/ns/net", self.pid))
     }
 
-    /// A backend that says what it is told, until the test ends.
-    pub fn echo_at(&self, address: &str) {
-        let listener = self.inside(|| TcpListener::bind(address).unwrap());
-        std::thread::spawn(move || {
-            for mut client in listener.incoming().flatten() {
-                let mut back = client.try_clone().unwrap();
-                std::thread::spawn(move || std::io::copy(&mut client, &mut back));
-            }
-        });
+    /// One that `ip netns add` made there.
+    pub fn named_network(&self, name: &str) -> Network {
+        Network::open(&format!("/proc/{}/root/run/netns/{name}", self.pid))
     }
 
     fn connect(&self, address: &str) -> std::io::Result<TcpStream> {
-        self.inside(|| TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(2)))
+        let address = address.parse().unwrap();
+        self.network().run(|| TcpStream::connect_timeout(&address, Duration::from_secs(2)))
     }
 
     /// A connection that works.

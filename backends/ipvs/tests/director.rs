@@ -299,7 +299,9 @@ fn what_others_break_is_mended() {
     // A change that stumbles over it mends everything.
     stage.kernel().flush();
     stage.written();
-    stage.change([(1, Some(tcp(&[1, 2, 4])))], false);
+    let change = common::wanted([(mark(1), Some(tcp(&[1, 2, 4])))], false);
+    assert_eq!(stage.director.raise(V4, &change, stage.now).unwrap().foreign, 1);
+    assert_eq!(stage.director.lower(V4, &|_, _| false, stage.now).unwrap().foreign, 0);
     assert_eq!(stage.weights(1), Some(vec![(1, 1), (2, 1), (4, 1)]));
     assert_eq!(stage.weights(2), Some(vec![(3, 1)]));
     // Another's real server among ours gets nothing and goes; another's way of balancing is set right.
@@ -317,7 +319,8 @@ fn what_others_break_is_mended() {
     stage.kernel().connect(&server_key(2), backend(3), 1, 0);
     stage.change([(2, Some(tcp(&[4])))], false);
     stage.kernel().flush();
-    stage.tend();
+    stage.now = stage.now.max(stage.director.next_tend().unwrap());
+    assert_eq!(stage.director.tend(stage.now).unwrap().foreign, 1);
     assert_eq!(stage.weights(2), Some(vec![(4, 1)]));
 }
 

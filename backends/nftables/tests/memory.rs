@@ -102,6 +102,32 @@ fn a_refused_element_costs_only_its_frontend() {
 }
 
 #[test]
+fn what_one_family_refuses_is_not_forgotten_when_the_other_is_compared() {
+    let mut table = some_services();
+    let mut ours = backend();
+    let is_bad = |element: &Element| {
+        element.frontend().is_some_and(|frontend| frontend.family() == Family::V6 && frontend.port() == 53)
+    };
+    ours.kernel_mut().refuse = Some(Box::new(move |element| is_bad(element).then_some(libc::ENOSPC)));
+    let start = Instant::now();
+    let report = ours.sync(&table, start).unwrap();
+    // Each once, and for as long as the first time takes, however many elements it has.
+    assert_eq!(report.refused.len(), ours.quarantined());
+    assert!(report.refused.iter().all(|refused| refused.retry_in == Duration::from_secs(1)));
+    ours.kernel_mut().refuse = None;
+    // The time has come to try again, and IPv4 alone is compared for a change of its own.
+    let due = ours.next_retry().unwrap();
+    ours.distrust(Family::V4);
+    let change = table.update([slices(2, &[7]).into_iter().next().unwrap()]).change;
+    let report = ours.apply(&table, &change, due).unwrap();
+    assert_eq!(report.synced, [Family::V4]);
+    assert_eq!(ours.next_retry(), Some(due));
+    ours.sync(&table, due).unwrap();
+    assert_eq!(ours.quarantined(), 0);
+    assert!(contents(&mut ours) == ideal(&table));
+}
+
+#[test]
 fn a_quarantined_frontend_keeps_what_it_had_until_it_changes() {
     let mut table = some_services();
     let mut ours = backend();

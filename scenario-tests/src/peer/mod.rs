@@ -2,6 +2,7 @@
 //! take over from.
 
 mod mode;
+mod record;
 
 use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +17,7 @@ use crate::plan::{Family, NODE};
 use crate::tether::{self, Tether};
 
 pub use mode::Mode;
+use record::Record;
 
 /// How long it may take to programme a change before a test fails; usually it is a second.
 const PROGRAMMING: Duration = Duration::from_secs(60);
@@ -27,12 +29,22 @@ pub struct KubeProxy {
     _tether: Tether,
     netns: Netns,
     directory: tempfile::TempDir,
+    record: Option<Record>,
 }
 
 impl KubeProxy {
     /// Starts it with a KubeProxyConfiguration, to which is added the mode, and what a namespace on a test machine
     /// needs. The API server must have a Node of the name [`NODE`].
     pub fn start(mode: Mode, netns: &Netns, config: &Value, api: &Kubeconfig) -> KubeProxy {
+        KubeProxy::launch(mode, netns, config, api, false)
+    }
+
+    /// The same, and keeps what it writes of IPv4, word for word.
+    pub fn start_recorded(mode: Mode, netns: &Netns, config: &Value, api: &Kubeconfig) -> KubeProxy {
+        KubeProxy::launch(mode, netns, config, api, true)
+    }
+
+    fn launch(mode: Mode, netns: &Netns, config: &Value, api: &Kubeconfig, records: bool) -> KubeProxy {
         let directory = tempfile::Builder::new().prefix("kube-proxy-").tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
         api.write(&path("kubeconfig"));
@@ -48,11 +60,12 @@ impl KubeProxy {
         let mut command = Command::new(program("kube-proxy"));
         command.arg("--config").arg(path("config.conf")).arg("-v=2");
         mode.choose_iptables(&path("bin"));
+        let record = records.then(|| Record::install(mode, &path("bin"), path("record")));
         let others = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{others}:/usr/sbin:/sbin", path("bin").display()));
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("the log")).stderr(log);
         let (child, tether) = tether::spawn(netns, command);
-        KubeProxy { child, _tether: tether, netns: netns.share(), directory }
+        KubeProxy { child, _tether: tether, netns: netns.share(), directory, record }
     }
 
     /// Waits until its nftables tables of both families mention each of these words.
@@ -83,6 +96,11 @@ impl KubeProxy {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// What it wrote of IPv4 so far, each input once it was taken; nothing unless it is recorded.
+    pub fn inputs(&self) -> Vec<String> {
+        self.record.as_ref().map(Record::inputs).unwrap_or_default()
     }
 
     /// What it said so far.

@@ -11,8 +11,8 @@ use kube_verdict_scenario_tests::prelude::*;
 /// Generous, and a small part of the sync period.
 const SOON: Duration = Duration::from_secs(10);
 
-const REPAIRED: &str = "kubeverdict_foreign_changes_repaired_total";
-const LATE: &str = "kubeverdict_foreign_changes_repaired_late_total";
+const REPAIRED: &str = "kubeverdict_foreign_changes_repaired_total{what=\"nftables\"}";
+const LATE: &str = "kubeverdict_foreign_changes_repaired_late_total{what=\"nftables\"}";
 const COMPARED: &str = "kubeproxy_sync_full_proxy_rules_duration_seconds_count{ip_family=\"IPv4\"}";
 
 fn start() -> Scenario {

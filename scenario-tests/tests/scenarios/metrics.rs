@@ -101,7 +101,9 @@ fn they_say_what_is_there() {
     assert_eq!(grew("kubeproxy_sync_proxy_rules_endpoint_changes_total"), 2.0);
     assert!(grew("kubeverdict_batches_total") >= 2.0 && grew("kubeverdict_operations_total") > 4.0);
     assert_eq!(value(&second, "kubeverdict_elements", &[targets_of_web, ("ip_family", "IPv4")]), 0.0);
-    assert_eq!(value(&second, "kubeverdict_foreign_changes_repaired_total", &[]), 0.0);
+    for what in ["nftables", "ipvs", "routing"] {
+        assert_eq!(value(&second, "kubeverdict_foreign_changes_repaired_total", &[("what", what)]), 0.0);
+    }
 }
 
 #[test]
@@ -111,6 +113,6 @@ fn foreign_changes_are_counted_when_they_are_mended() {
     kernel::load(scenario.node(), "flush chain ip kube-verdict prerouting\n");
     let address = SocketAddr::from(([127, 0, 0, 1], 10249));
     http::becomes(scenario.node(), address, "/metrics", |answer| {
-        answer.body.contains("\nkubeverdict_foreign_changes_repaired_total 1\n")
+        answer.body.contains("\nkubeverdict_foreign_changes_repaired_total{what=\"nftables\"} 1\n")
     });
 }

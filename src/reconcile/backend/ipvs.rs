@@ -64,7 +64,7 @@ fn outcome(result: Result<Written, Failed>) -> Outcome {
     match result {
         Ok(Written { steering, servers }) => {
             let mut report = Report::from(steering);
-            report.orders = servers.orders;
+            (report.orders, report.foreign) = (servers.orders, servers.foreign);
             report.refused.extend(servers.refused.into_iter().map(Refused::Ipvs));
             // Both families ask, and both virtual servers of a service port; whoever hears of it wants to once.
             report.replaced = servers.replaced;

@@ -47,7 +47,7 @@ impl<N: Kernel, I: kernel::Kernel, R: Routing> Leaving<N, I, R> {
             return Ok(report);
         }
         self.ipvs.dismiss();
-        let Report { orders, .. } = report;
+        let Report { orders, foreign, .. } = report;
         let report = Backend::sync(&mut self.ipvs, table, now)?;
         if let Some(mut routing) = self.routing.take() {
             routing.remove();
@@ -55,7 +55,7 @@ impl<N: Kernel, I: kernel::Kernel, R: Routing> Leaving<N, I, R> {
                 "the last connections of IPVS mode have ended: its virtual servers, chains and policy routing are gone"
             );
         }
-        Ok(Report { orders: orders + report.orders, ..report })
+        Ok(Report { orders: orders + report.orders, foreign: foreign + report.foreign, ..report })
     }
 
     fn tell(&mut self) {

@@ -79,6 +79,8 @@ pub struct Report {
     pub synced: Vec<Family>,
     /// orders that IPVS carried out
     pub orders: usize,
+    /// how often these met virtual servers that somebody else had changed, which are mended
+    pub foreign: usize,
     /// newly refused
     pub refused: Vec<Refused>,
     /// schedulers in place of which others are used, newly

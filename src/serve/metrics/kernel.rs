@@ -18,8 +18,6 @@ pub(in crate::serve) struct Kernel {
     pub(in crate::serve) change: Histogram,
     pub(in crate::serve) in_sync: PerFamily<GenericGauge<Float>>,
     pub(in crate::serve) retries: GenericCounter<Atom>,
-    pub(in crate::serve) repairs: GenericCounter<Atom>,
-    pub(in crate::serve) delayed_repairs: GenericCounter<Atom>,
     batches: GenericCounter<Atom>,
     operations: GenericCounter<Atom>,
     written: GenericCounter<Atom>,
@@ -64,14 +62,6 @@ impl Kernel {
             change,
             in_sync: per_family(|family| in_sync.with_label_values(&[family])),
             retries: total("kubeverdict_retries_total", "Syncs tried again after a failure")?,
-            repairs: total(
-                "kubeverdict_foreign_changes_repaired_total",
-                "How often somebody else had changed our tables and they were mended",
-            )?,
-            delayed_repairs: total(
-                "kubeverdict_foreign_changes_repaired_late_total",
-                "How many of these repairs had to wait, because there were others shortly before",
-            )?,
             batches: total("kubeverdict_batches_total", "Batches committed to the kernel")?,
             operations: total("kubeverdict_operations_total", "Operations in the batches committed")?,
             written: total(

@@ -9,6 +9,7 @@ mod ipvs;
 mod kernel;
 mod process;
 mod programming;
+mod repairs;
 
 use std::time::SystemTime;
 
@@ -21,6 +22,7 @@ pub use build::Build;
 pub(super) use ipvs::Ipvs;
 pub(super) use kernel::Kernel;
 pub(super) use programming::Programming;
+pub(super) use repairs::Repairs;
 
 /// What the text format is called (https://prometheus.io/docs/instrumenting/exposition_formats/).
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -31,6 +33,7 @@ pub struct Metrics {
     pub(super) programming: Programming,
     pub(super) kernel: Kernel,
     pub(super) ipvs: Ipvs,
+    pub(super) repairs: Repairs,
     pub(super) answers: Answers,
 }
 
@@ -44,6 +47,7 @@ impl Metrics {
             programming: Programming::new(&registry)?,
             kernel: Kernel::new(&registry)?,
             ipvs: Ipvs::new(&registry)?,
+            repairs: Repairs::new(&registry)?,
             answers: Answers::new(&registry)?,
             registry,
         })
@@ -134,6 +138,7 @@ mod tests {
             "kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"internal\"} 0",
             "kubeverdict_ipvs_draining_real_servers{ip_family=\"IPv6\"} 0",
             "kubeproxy_proxy_healthz_total{code=\"503\"} 0",
+            "kubeverdict_foreign_changes_repaired_total{what=\"routing\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");
         }

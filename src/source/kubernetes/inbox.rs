@@ -14,7 +14,7 @@ const AWAITED: [Kind; 3] = [Kind::Service, Kind::EndpointSlice, Kind::Node];
 
 /// Filled by the watches, emptied by the loop.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     pending: Mutex<Pending>,
     news: Notify,
 }
@@ -68,13 +68,13 @@ impl Pending {
 
 impl Inbox {
     /// Something changed.
-    pub(super) fn put(&self, event: ObjectEvent) {
+    pub(crate) fn put(&self, event: ObjectEvent) {
         self.lock().put(event);
         self.news.notify_one();
     }
 
     /// A list is complete: what it changed, all at once.
-    pub(super) fn put_list(&self, kind: Kind, events: Vec<ObjectEvent>) {
+    pub(crate) fn put_list(&self, kind: Kind, events: Vec<ObjectEvent>) {
         let mut pending = self.lock();
         pending.awaited.retain(|awaited| *awaited != kind);
         events.into_iter().for_each(|event| pending.put(event));
@@ -83,18 +83,18 @@ impl Inbox {
     }
 
     /// Nobody puts anything in any more.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.lock().has_ended = true;
         self.news.notify_one();
     }
 
     /// What is there, if the lists are.
-    pub(super) fn try_take(&self) -> Option<Batch> {
+    pub(crate) fn try_take(&self) -> Option<Batch> {
         self.lock().take()
     }
 
     /// Waits for something. None: nothing will ever come. Dropping the future loses nothing.
-    pub(super) async fn take(&self) -> Option<Batch> {
+    pub(crate) async fn take(&self) -> Option<Batch> {
         loop {
             {
                 let mut pending = self.lock();
@@ -116,7 +116,7 @@ impl Inbox {
 }
 
 /// Ends the inbox when a watch does, however it does.
-pub(super) struct Feeding(pub(super) Arc<Inbox>);
+pub(crate) struct Feeding(pub(super) Arc<Inbox>);
 
 impl Drop for Feeding {
     fn drop(&mut self) {

@@ -8,7 +8,7 @@ use kube_verdict_table::objects::{Kind, Object, ObjectEvent, ObjectKey};
 
 /// The objects of one kind that exist, as far as is known.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(crate) struct Known {
     kind: Kind,
     marks: RandomState,
     /// `namespace/name` to a mark of the version
@@ -25,12 +25,12 @@ struct List {
 
 impl Known {
     /// Nothing yet.
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         Known { kind, marks: RandomState::new(), objects: HashMap::new(), list: None }
     }
 
     /// An object is there, in this version. None: as it was known.
-    pub(super) fn applied(&mut self, object: Object, version: &str) -> Option<ObjectEvent> {
+    pub(crate) fn applied(&mut self, object: Object, version: &str) -> Option<ObjectEvent> {
         // The selectors say the same; a server that ignored one would be obeyed here.
         if !object.is_watched() {
             return self.deleted(&object);
@@ -41,17 +41,17 @@ impl Known {
     }
 
     /// An object is gone, or is no longer for us. None: it was not known.
-    pub(super) fn deleted(&mut self, object: &Object) -> Option<ObjectEvent> {
+    pub(crate) fn deleted(&mut self, object: &Object) -> Option<ObjectEvent> {
         self.objects.remove(&name_of(object)).map(|_| ObjectEvent::Deleted(object.key()))
     }
 
     /// A list begins. One that was not completed is forgotten.
-    pub(super) fn list_begins(&mut self) {
+    pub(crate) fn list_begins(&mut self) {
         self.list = Some(List::default());
     }
 
     /// An object of the list.
-    pub(super) fn listed(&mut self, object: Object, version: &str) {
+    pub(crate) fn listed(&mut self, object: Object, version: &str) {
         if !object.is_watched() {
             return;
         }
@@ -64,7 +64,7 @@ impl Known {
     }
 
     /// The list is complete: what it changes.
-    pub(super) fn list_ends(&mut self) -> Vec<ObjectEvent> {
+    pub(crate) fn list_ends(&mut self) -> Vec<ObjectEvent> {
         let List { objects, mut events } = self.list.take().unwrap_or_default();
         let gone = self.objects.keys().filter(|name| !objects.contains_key(*name));
         events.extend(gone.map(|name| ObjectEvent::Deleted(key_of(self.kind, name))));

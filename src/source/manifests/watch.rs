@@ -72,7 +72,9 @@ pub fn follow_when_there(path: PathBuf) -> io::Result<(Follower, mpsc::Receiver<
             }
             // Whoever wants it read again is answered: there is nothing to read.
             let pending = inbox.wait_until(Instant::now() + LOOK_SOON);
-            pending.again.into_iter().for_each(|done| drop(done.send(())));
+            for done in pending.again {
+                let _ = done.send(());
+            }
             if pending.stop {
                 return;
             }

@@ -92,6 +92,9 @@ pub struct Report {
     pub refused: Vec<Refused>,
     /// newly replaced
     pub replaced: Vec<Replaced>,
+    /// how often the kernel was found not to be as it was left, while something else was to be done: somebody else had
+    /// changed what is ours, and it is mended
+    pub foreign: usize,
 }
 
 impl Report {
@@ -106,6 +109,7 @@ impl Report {
         self.read_back.extend(later.read_back);
         self.refused.extend(later.refused);
         self.replaced.extend(later.replaced);
+        self.foreign += later.foreign;
     }
 }
 

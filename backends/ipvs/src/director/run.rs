@@ -78,6 +78,7 @@ impl<K: Kernel> Director<K> {
         let buried = self.books[family].bury(&marks, now);
         let is_done = self.carry_out(family, &buried, 0, now, report)? && is_done;
         self.books[family].looked(&marks, report.orders > done, now);
+        report.foreign += usize::from(!is_as_known);
         if !(is_done && is_as_known) {
             self.distrust(family);
             let still_serves: StillServes<'_> = &|_, _| true;
@@ -162,7 +163,9 @@ impl<K: Kernel> Director<K> {
                 _ => {}
             }
             self.books[family].is_known = false;
-            if !is_stale(order, *errno) || attempt >= STALE_ATTEMPTS {
+            if is_stale(order, *errno) && attempt < STALE_ATTEMPTS {
+                report.foreign += 1;
+            } else {
                 let refused = self.quarantine(family, order, *errno, now);
                 report.refused.push(refused);
             }

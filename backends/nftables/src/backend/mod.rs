@@ -68,7 +68,8 @@ pub struct Nftables<K, C = ()> {
     states: PerFamily<Option<State>>,
     /// those of the last state that was forgotten
     numbers: PerFamily<Option<Numbers>>,
-    quarantine: HashMap<Culprit, Term>,
+    /// what the kernel refuses; each family is tried again by a comparison of its own
+    quarantine: PerFamily<HashMap<Culprit, Term>>,
     /// frontends that the kernel has and the table does not know stay
     keep_unknown: bool,
     others: Others,
@@ -94,7 +95,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             options,
             states: PerFamily::default(),
             numbers: PerFamily::default(),
-            quarantine: HashMap::new(),
+            quarantine: PerFamily::default(),
             keep_unknown: false,
             others: Others::default(),
             took: PerFamily::default(),
@@ -155,7 +156,8 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
 
     /// When something in quarantine is due for another try, by [`Nftables::sync`].
     pub fn next_retry(&self) -> Option<Instant> {
-        self.quarantine.values().map(|quarantined| quarantined.until).min()
+        let terms = Family::BOTH.into_iter().flat_map(|family| self.quarantine[family].values());
+        terms.map(|quarantined| quarantined.until).min()
     }
 
     /// What others did since the last call. After every batch it is called soon: until then nothing is heard.
@@ -196,8 +198,9 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         now: Instant,
     ) -> Result<Report, Vec<Error>> {
         for changed in &change.frontends {
-            if self.quarantine.remove(&Culprit::Frontend(changed.frontend)).is_some() {
-                self.distrust(changed.frontend.family());
+            let family = changed.frontend.family();
+            if self.quarantine[family].remove(&Culprit::Frontend(changed.frontend)).is_some() {
+                self.distrust(family);
             }
         }
         self.each_family(|backend, family, report| match backend.states[family].is_some() {
@@ -298,11 +301,10 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         report: &mut Report,
     ) -> Result<(), Error> {
         self.distrust(family);
-        self.quarantine.retain(|culprit, _| still_wanted(culprit, table));
+        self.quarantine[family].retain(|culprit, _| still_wanted(culprit, table));
         for attempt in 0..ATTEMPTS {
             let snapshot = self.kernel.read(family).map_err(|error| Error::read(family, error))?;
-            let out: BTreeSet<Culprit> = self
-                .quarantine
+            let out: BTreeSet<Culprit> = self.quarantine[family]
                 .iter()
                 .filter(|(_, quarantined)| now < quarantined.until)
                 .map(|(culprit, _)| *culprit)
@@ -325,7 +327,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                     if !batch.is_empty() {
                         report.count(&batch);
                     }
-                    self.quarantine.retain(|_, quarantined| now < quarantined.until);
+                    self.quarantine[family].retain(|_, quarantined| now < quarantined.until);
                     self.companion.lower(family, table, now);
                     self.remove_strays(&plan.strays, report);
                     if plan.is_replacement {
@@ -361,12 +363,18 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             let error = std::io::Error::from_raw_os_error(libc::EPERM);
             return Err(Error::commit(batch.family, CommitError::Io(error)));
         }
+        let mut blamed = BTreeSet::new();
         for Refusal { op, errno } in refusals {
             match &batch.ops[*op] {
                 Op::Add(element) | Op::Remove(element) => {
                     let culprit = Culprit::of(element);
-                    let term = Term::after(self.quarantine.get(&culprit).copied(), now);
-                    self.quarantine.insert(culprit, term);
+                    // However many of its elements are refused, it was tried once.
+                    if !blamed.insert(culprit) {
+                        continue;
+                    }
+                    let quarantine = &mut self.quarantine[batch.family];
+                    let term = Term::after(quarantine.get(&culprit).copied(), now);
+                    quarantine.insert(culprit, term);
                     report.refused.push(Refused {
                         culprit,
                         service: owner(&culprit, table),

@@ -4,17 +4,21 @@
 //! in use cannot go, an element's data cannot be overwritten, ranges may not overlap, and nothing of a batch
 //! that fails in any place becomes real. Like the kernel it goes on after an error, to report them all.
 
+mod others;
+mod packet;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use kube_verdict_table::{Family, PerFamily};
 
 use super::{
-    Author, ChainState, CommitError, Kernel, Note, ReadError, Refusal, SetState, Snapshot, TableState, Tenure,
+    ChainState, CommitError, Kernel, Note, ReadError, Refusal, SetState, Snapshot, TableState, Tenure,
 };
 use crate::batch::{Batch, ForeignElement, Op};
 use crate::bytecode::{Expr, Jump, compile};
-use crate::layout::{BRIDGE, Chain, Element, Set, comment};
+use crate::layout::{BRIDGE, Element, Set, comment};
 use crate::wire;
+pub use packet::{Ending, Packet};
 
 /// A key, with the end of its range.
 type Key = (Vec<u8>, Option<Vec<u8>>);
@@ -61,76 +65,9 @@ impl MemoryKernel {
         MemoryKernel::default()
     }
 
-    /// Someone else removes everything.
-    pub fn flush(&mut self) {
-        self.tables = PerFamily::default();
-        self.note(true);
-    }
-
-    /// Someone else changes what is not ours.
-    pub fn change_elsewhere(&mut self) {
-        self.note(false);
-    }
-
-    /// Notes are dropped, as when there are too many.
-    pub fn lose_notes(&mut self) {
-        self.notes = VecDeque::from([Note::Lost]);
-    }
-
-    /// A transaction of someone else's became real.
-    fn note(&mut self, is_about_us: bool) {
-        self.generation += 1;
-        if self.hears == Some(true) && !self.is_deaf {
-            let author = Some(Author { name: "nft".into(), pid: 4711 });
-            self.notes.push_back(Note::Transaction { generation: self.generation, is_about_us, author });
-        }
-    }
-
     /// Whether something stands in for the table.
     pub fn has_bridge(&self, family: Family) -> bool {
         self.bridges[family].is_some()
-    }
-
-    /// The table's owner is another from now on, as when ours is gone.
-    pub fn pass_on(&mut self, family: Family, tenure: Tenure) {
-        if let Some(table) = &mut self.tables[family] {
-            table.tenure = tenure;
-        }
-    }
-
-    /// The table's comment is another one: some other program's, or of another layout.
-    pub fn relabel(&mut self, family: Family, comment: &str) {
-        if let Some(table) = &mut self.tables[family] {
-            table.comment = comment.to_owned();
-            self.note(true);
-        }
-    }
-
-    /// Someone else puts an element in.
-    pub fn intrude(&mut self, element: Element) {
-        let family = element_family(&element);
-        if let Some(table) = &mut self.tables[family] {
-            table.elements.insert((element.set(), key(&element)), Some(element));
-            self.note(true);
-        }
-    }
-
-    /// Someone else takes an element out.
-    pub fn snatch(&mut self, element: &Element) {
-        if let Some(table) = &mut self.tables[element_family(element)] {
-            table.elements.remove(&(element.set(), key(element)));
-            self.note(true);
-        }
-    }
-
-    /// Someone else removes a chain's rules.
-    pub fn flush_chain(&mut self, family: Family, chain: Chain) {
-        if let Some(table) = &mut self.tables[family]
-            && let Some(chain) = table.chains.get_mut(&chain.to_string())
-        {
-            chain.rules.clear();
-            self.note(true);
-        }
     }
 
     /// What there is, in order, to compare two kernels.

@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 use super::{at_pod, ends};
 
 const TO: &str = "10.96.0.10:80";
-const REPAIRED: &str = "kubeverdict_foreign_changes_repaired_total";
+const REPAIRED: &str = "kubeverdict_foreign_changes_repaired_total{what=\"ipvs\"}";
 
 /// A program that would answer for everybody.
 fn listen_everywhere(scenario: &Scenario, family: Family) -> TcpListener {

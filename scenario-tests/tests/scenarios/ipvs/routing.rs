@@ -21,10 +21,12 @@ fn deleted_rules_and_routes_are_back() {
         "-4 route flush table 19286",
         "-6 route flush table 19286",
     ];
+    const REPAIRED: &str = "kubeverdict_foreign_changes_repaired_total{what=\"routing\"}";
     for (round, deletion) in deletions.into_iter().enumerate() {
         kernel::ip(scenario.node(), deletion);
         let said = || scenario.files().log().matches("somebody changed the policy routing for IPVS").count();
         scenario.until(deletion, || said() > round && kernel::routing(scenario.node()) == routing);
+        scenario.until("it is counted", || scenario.metric(REPAIRED) == said() as u64);
         for family in Family::BOTH {
             for from in [From::Client, From::PodB, From::Node] {
                 let reached = scenario.reach(from, family, "10.96.0.10:80");
