@@ -472,7 +472,8 @@ fn a_change_of_something_else_does_not_end_a_failure_of_ipvs() {
     let table = ServiceTable::new(reconciler(now).table().settings().clone(), Default::default());
     let director = Director::new(Servers::default(), Marks::DEFAULT, Scheduler::configured("").unwrap());
     let balancer = kube_verdict_nftables::layout::Balancer::Ipvs(Marks::DEFAULT);
-    let backend = Ipvs::new(MemoryKernel::new(), Options { masquerade_mark: 0x4000, balancer }, director);
+    let backend =
+        Ipvs::new(MemoryKernel::new(), Options { masquerade_mark: 0x4000, balancer, own: false }, director);
     let mut ours = Reconciler::new(table, backend, (), SYNC_PERIOD, now);
     ours.start(news([service(1)]), now).unwrap();
     fn servers(ours: &mut Reconciler<Ipvs<MemoryKernel, Servers>>) -> &mut Servers {

@@ -19,7 +19,7 @@ pub mod kernel;
 pub mod layout;
 mod netlink;
 mod render;
-mod slots;
+pub mod slots;
 mod state;
 mod text;
 mod wire;

@@ -8,6 +8,7 @@
 //! An element that the kernel refuses is quarantined with its frontend, reported, and tried again later; the
 //! rest goes on. What a quarantined frontend has in the kernel stays.
 
+mod bridge;
 mod companion;
 mod figures;
 mod others;
@@ -49,12 +50,14 @@ pub struct Options {
     pub masquerade_mark: u32,
     /// who chooses backends
     pub balancer: Balancer,
+    /// whether our tables are to belong to the kernel's socket, so that nobody else can change them
+    pub own: bool,
 }
 
 impl Options {
     /// Connections are spread over slots; what is to be masqueraded bears this mark.
     pub const fn slots(masquerade_mark: u32) -> Self {
-        Options { masquerade_mark, balancer: Balancer::Slots }
+        Options { masquerade_mark, balancer: Balancer::Slots, own: false }
     }
 }
 
@@ -100,6 +103,16 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             took: PerFamily::default(),
             cleanup_failures: PerFamily::default(),
         }
+    }
+
+    /// The kernel it writes to.
+    pub fn kernel(&self) -> &K {
+        &self.kernel
+    }
+
+    /// Gives it back.
+    pub fn into_kernel(self) -> K {
+        self.kernel
     }
 
     /// The kernel it writes to.
@@ -337,10 +350,13 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             let taken = self.companion.taken(family, now);
             let context = context(table, family, self.options);
             let numbers = (&*taken, self.numbers[family].as_ref());
-            let plan = Plan::new(table, context, snapshot.table, &out, numbers);
+            let comment = snapshot.table.as_ref().and_then(|found| found.comment.clone());
+            let plan = Plan::new(table, (context, self.options.own), snapshot.table, &out, numbers);
             let mut batch = plan.batch;
             batch.generation = snapshot.generation.filter(|_| attempt < STALE_ATTEMPTS);
             self.companion.raise(family, &plan.state.wanted(), now);
+            let has_bridge = snapshot.has_bridge;
+            let is_bridged = plan.is_replacement && self.build_bridge(&mut batch, has_bridge);
             let outcome = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
             match outcome {
                 Ok(()) => {
@@ -350,6 +366,12 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                     self.quarantine[family].retain(|_, quarantined| now < quarantined.until);
                     self.companion.lower(family, table, now);
                     self.remove_strays(&plan.strays, report);
+                    if plan.is_replacement {
+                        bridge::say(family, comment.as_deref());
+                    }
+                    if is_bridged || has_bridge {
+                        self.remove_bridge(family);
+                    }
                     self.states[family] = Some(plan.state);
                     self.numbers[family] = None;
                     report.synced.push(family);
@@ -380,6 +402,11 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         now: Instant,
         report: &mut Report,
     ) -> Result<(), Error> {
+        // No element is to blame for a table of somebody else's.
+        if refusals.iter().any(|refusal| refusal.errno == libc::EPERM) {
+            let error = std::io::Error::from_raw_os_error(libc::EPERM);
+            return Err(Error::commit(batch.family, CommitError::Io(error)));
+        }
         let mut blamed = BTreeSet::new();
         for Refusal { op, errno } in refusals {
             match &batch.ops[*op] {

@@ -179,7 +179,10 @@ pub(super) fn unsupported(op: &Op, family: Family, errno: i32) -> Error {
         _ if matches!(errno, libc::ENOMEM | libc::ENOBUFS) => {
             "It has no memory for it just now; it is tried again".into()
         }
-        Op::AddTable => {
+        Op::AddTable { own: true } => {
+            "A table that has an owner and outlives it needs Linux 6.9: do without --own-tables".into()
+        }
+        Op::AddTable { own: false } => {
             "It needs nf_tables for the family and table comments (CONFIG_NF_TABLES, Linux 5.10)".into()
         }
         Op::AddSet(Set::SourceRanges) => {

@@ -11,10 +11,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use kube_verdict_table::{Family, PerFamily};
 
-use super::{ChainState, CommitError, Kernel, Note, ReadError, Refusal, SetState, Snapshot, TableState};
+use super::{
+    ChainState, CommitError, Kernel, Note, ReadError, Refusal, SetState, Snapshot, TableState, Tenure,
+};
 use crate::batch::{Batch, ForeignElement, Op};
 use crate::bytecode::{Expr, Jump, compile};
-use crate::layout::{Element, Set, comment};
+use crate::layout::{BRIDGE, Element, Set, comment};
 use crate::wire;
 pub use packet::{Ending, Packet};
 
@@ -24,6 +26,7 @@ type Key = (Vec<u8>, Option<Vec<u8>>);
 #[derive(Clone, Debug, Default)]
 struct Table {
     comment: String,
+    tenure: Tenure,
     sets: BTreeMap<String, SetState>,
     chains: BTreeMap<String, ChainState>,
     elements: BTreeMap<(Set, Key), Option<Element>>,
@@ -39,6 +42,7 @@ pub type Refuse = Box<dyn Fn(&Element) -> Option<i32> + Send>;
 #[derive(Default)]
 pub struct MemoryKernel {
     tables: PerFamily<Option<Table>>,
+    bridges: PerFamily<Option<Table>>,
     generation: u32,
     /// batches that became real, each with its number of operations
     pub committed: Vec<usize>,
@@ -63,6 +67,11 @@ impl MemoryKernel {
         MemoryKernel::default()
     }
 
+    /// Whether something stands in for the table.
+    pub fn has_bridge(&self, family: Family) -> bool {
+        self.bridges[family].is_some()
+    }
+
     /// What there is, in order, to compare two kernels.
     pub fn contents(&self, family: Family) -> Option<TableState> {
         self.tables[family].as_ref().map(Table::state)
@@ -81,7 +90,8 @@ impl Kernel for MemoryKernel {
         if batch.generation.is_some_and(|generation| generation != self.generation) {
             return Err(CommitError::Stale);
         }
-        let mut table = self.tables[batch.family].clone();
+        let tables = if batch.table == BRIDGE { &mut self.bridges } else { &mut self.tables };
+        let mut table = tables[batch.family].clone();
         let mut refusals = Vec::new();
         for (op, what) in batch.ops.iter().enumerate() {
             let refused = match (what, &self.refuse) {
@@ -96,7 +106,7 @@ impl Kernel for MemoryKernel {
         if !refusals.is_empty() {
             return Err(CommitError::Refused(refusals));
         }
-        self.tables[batch.family] = table;
+        tables[batch.family] = table;
         self.generation += 1;
         self.committed.push(batch.ops.len());
         Ok(())
@@ -107,7 +117,8 @@ impl Kernel for MemoryKernel {
             self.unstable_reads -= 1;
             return Err(ReadError::Unstable);
         }
-        Ok(Snapshot { generation: Some(self.generation), table: self.contents(family) })
+        let has_bridge = self.bridges[family].is_some();
+        Ok(Snapshot { generation: Some(self.generation), table: self.contents(family), has_bridge })
     }
 
     fn generation(&mut self) -> Result<u32, ReadError> {
@@ -131,6 +142,7 @@ impl Table {
     fn state(&self) -> TableState {
         let mut state = TableState {
             comment: Some(self.comment.clone()),
+            tenure: self.tenure,
             sets: self.sets.clone(),
             chains: self.chains.clone(),
             ..TableState::default()
@@ -207,9 +219,21 @@ impl Table {
 }
 
 fn perform(table: &mut Option<Table>, op: &Op, family: Family) -> Result<(), i32> {
+    if table.as_ref().is_some_and(|table| table.tenure == Tenure::Others) {
+        return Err(libc::EPERM);
+    }
     match op {
-        Op::AddTable => {
-            table.get_or_insert_with(|| Table { comment: comment(), ..Table::default() });
+        Op::AddTable { own } => {
+            let tenure = if *own { Tenure::Ours } else { Tenure::Nobodys };
+            let made = || Table { comment: comment(), tenure, ..Table::default() };
+            let table = table.get_or_insert_with(made);
+            // A table that was made without an owner cannot be given one.
+            if *own && table.tenure == Tenure::Nobodys {
+                return Err(libc::EOPNOTSUPP);
+            }
+            if *own {
+                table.tenure = Tenure::Ours;
+            }
             return Ok(());
         }
         Op::DeleteTable => return table.take().map(drop).ok_or(libc::ENOENT),
@@ -217,7 +241,7 @@ fn perform(table: &mut Option<Table>, op: &Op, family: Family) -> Result<(), i32
     }
     let table = table.as_mut().ok_or(libc::ENOENT)?;
     match op {
-        Op::AddTable | Op::DeleteTable => {}
+        Op::AddTable { .. } | Op::DeleteTable => {}
         Op::AddSet(set) => {
             table.sets.insert(set.name().into(), SetState::of(*set, family));
         }

@@ -7,7 +7,7 @@ use kube_verdict_table::{Family, PerFamily};
 use super::{MemoryKernel, Table, element_family, key, perform};
 use crate::batch::Batch;
 use crate::bytecode::Expr;
-use crate::kernel::{Author, ChainState, Note, SetState};
+use crate::kernel::{Author, ChainState, Note, SetState, Tenure};
 use crate::layout::{Chain, Element, Set};
 
 impl MemoryKernel {
@@ -76,6 +76,21 @@ impl MemoryKernel {
         if self.hears == Some(true) && !self.is_deaf {
             let author = Some(Author { name: "nft".into(), pid: 4711 });
             self.notes.push_back(Note::Transaction { generation: self.generation, is_about_us, author });
+        }
+    }
+
+    /// The table's owner is another from now on, as when ours is gone.
+    pub fn pass_on(&mut self, family: Family, tenure: Tenure) {
+        if let Some(table) = &mut self.tables[family] {
+            table.tenure = tenure;
+        }
+    }
+
+    /// The table's comment is another one: some other program's, or of another layout.
+    pub fn relabel(&mut self, family: Family, comment: &str) {
+        if let Some(table) = &mut self.tables[family] {
+            table.comment = comment.to_owned();
+            self.note(true);
         }
     }
 
