@@ -1,7 +1,8 @@
 #!/bin/bash
 # deb.sh [BINARY [VERSION [DIRECTORY]]]: the Debian package, from the release binary that `make build` left: the daemon, its unit
 # for systemd, a configuration, manual pages and completions. It takes dpkg-deb, and dpkg-shlibdeps to name what the
-# binary is linked with. Prints the package's path.
+# binary is linked with. Prints the package's path. DEB_MAINTAINER, "Name <address>", is who answers for the package;
+# if it is not set, the first of the authors in Cargo.toml.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,6 +11,9 @@ binary=$(realpath "${1:-$target/release/kube-verdict}")
 version=${2:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)}
 architecture=$(dpkg --print-architecture)
 package=${3:-$target}/kube-verdict_${version}_$architecture.deb
+maintainer=${DEB_MAINTAINER:-$(sed -n 's/^authors = \["\([^"]*\)".*/\1/p' Cargo.toml | head -n 1)}
+[[ $maintainer == *?" <"?*"@"?*">" ]] ||
+	{ echo "DEB_MAINTAINER is \"$maintainer\"; it has to be like \"Name <name@example.org>\"" >&2; exit 1; }
 command -v dpkg-shlibdeps >/dev/null || { echo "dpkg-shlibdeps is missing: apt-get install dpkg-dev" >&2; exit 1; }
 # Building twice makes the same package.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
@@ -21,6 +25,17 @@ root=$work/root
 umask 022
 put() { # MODE FILE PATH
 	install -D -m "$1" "$2" "$root$3"
+}
+filled() { # FILE [NAME VALUE]…: with what stands for the names
+	local text
+	text=$(cat "$1" && echo .)
+	text=${text%.}
+	set -- MAINTAINER "$maintainer" "${@:2}"
+	while [ "$#" -gt 0 ]; do
+		text=${text//"@$1@"/"$2"}
+		shift 2
+	done
+	printf %s "$text"
 }
 packed() { # FILE PATH
 	install -d "$(dirname "$root$2")"
@@ -44,8 +59,11 @@ put 644 "$work/generated/kube-verdict.fish" /usr/share/fish/vendor_completions.d
 
 documents=/usr/share/doc/kube-verdict
 put 644 packaging/debian/copyright $documents/copyright
-packed packaging/debian/changelog $documents/changelog.gz
+filled packaging/debian/changelog >"$work/changelog"
+packed "$work/changelog" $documents/changelog.gz
 put 644 NOTICE $documents/NOTICE
+scripts/third-party.py >"$work/third-party"
+packed "$work/third-party" $documents/THIRD-PARTY.gz
 for document in standalone manifests configuration data-plane metrics differences; do
 	put 644 "docs/$document.md" "$documents/$document.md"
 done
@@ -61,8 +79,8 @@ depends=$(cd "$work" && dpkg-shlibdeps -O "root/usr/sbin/kube-verdict" 2>"$work/
 depends=${depends#shlibs:Depends=}
 
 install -d "$root/DEBIAN"
-sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@DEPENDS@/$depends/" \
-	-e "s/@SIZE@/$(du -k -s --exclude=DEBIAN "$root" | cut -f 1)/" packaging/debian/control.in >"$root/DEBIAN/control"
+filled packaging/debian/control.in VERSION "$version" ARCHITECTURE "$architecture" DEPENDS "$depends" \
+	SIZE "$(du -k -s --exclude=DEBIAN "$root" | cut -f 1)" >"$root/DEBIAN/control"
 (cd "$root" && find etc -type f -printf '/%p\n' | sort) >"$root/DEBIAN/conffiles"
 (cd "$root" && find usr lib -type f -print0 | sort -z | xargs -0 md5sum) >"$root/DEBIAN/md5sums"
 for script in postinst prerm postrm; do

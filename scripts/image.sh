@@ -22,6 +22,8 @@ echo 'root:x:0:0:root:/:/nonexistent' >"$root/etc/passwd"
 # The API server's name may stand in /etc/hosts, before DNS is asked.
 echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 cp LICENSE NOTICE "$root/usr/share/doc/kube-verdict/"
+# What distributes crates must carry their notices.
+scripts/third-party.py >"$root/usr/share/doc/kube-verdict/THIRD-PARTY"
 
 # Nothing that it loads may be missing.
 [ "$(id -u)" -ne 0 ] || chroot "$root" /usr/local/bin/kube-proxy --version >/dev/null

@@ -22,6 +22,8 @@ pub mod reconcile;
 pub mod repairs;
 pub mod rtnetlink;
 pub mod serve;
+#[cfg(test)]
+mod simulation;
 pub mod source;
 pub mod steering;
 pub mod warm;

@@ -86,6 +86,11 @@ impl Files {
         self.words.extend(words.iter().map(|word| (*word).to_owned()));
     }
 
+    /// Takes the last so many words from it again.
+    pub fn drop_words(&mut self, count: usize) {
+        self.words.truncate(self.words.len().saturating_sub(count));
+    }
+
     /// The file that leads to the API server.
     pub fn kubeconfig(&self) -> PathBuf {
         self.directory.path().join("kubeconfig")

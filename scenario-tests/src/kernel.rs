@@ -54,7 +54,7 @@ pub fn load(netns: &Netns, ruleset: &str) {
 /// # Panics
 /// When nft or the kernel refuses them for another reason.
 pub fn copy(ruleset: &str) -> Option<Netns> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release();
     let nft = Command::new("nft").arg("--version").output().expect("running nft (package nftables)");
     let nft = String::from_utf8_lossy(&nft.stdout).into_owned();
     if version(&release) >= Some((7, 0)) && version(&nft) < Some((1, 1)) {
@@ -64,6 +64,15 @@ pub fn copy(ruleset: &str) -> Option<Netns> {
     let netns = Netns::new();
     load(&netns, ruleset);
     Some(netns)
+}
+
+fn release() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default()
+}
+
+/// Whether the kernel is of this release, or of a later one.
+pub fn is_at_least(release_of: (u32, u32)) -> bool {
+    version(&release()) >= Some(release_of)
 }
 
 /// The first two numbers of a text with a version in it.

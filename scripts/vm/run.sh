@@ -1,26 +1,28 @@
 #!/bin/bash
-# run.sh [-b BINARY]… [-e NAME=VALUE]… [-t SECONDS] KERNEL BINARY ARGUMENT…: runs a program as root in a machine of its
-# own, under one of Debian's kernels, and ends with its status and its output.
+# run.sh [-b BINARY]… [-r TREE]… [-e NAME=VALUE]… [-t SECONDS] KERNEL BINARY ARGUMENT…: runs a program as root in a
+# machine of its own, under one of Debian's kernels, and ends with its status and its output.
 #
 # The machine is made anew and gone afterwards: QEMU without KVM, so that it runs anywhere, everything in memory, no
 # disk, no network but what the program makes. It boots in three to five seconds. Programs are found there in /job,
-# the working directory, without the debugging information that they have here; -b takes more of them along.
+# the working directory, without the debugging information that they have here; -b takes more of them along, and -r a
+# folder whose files are found in the machine from / on.
 # BINARY may be a program of the machine instead: run.sh 6.1 ipvsadm -Ln.
 #
 # Its status: the program's own; 250 out of time (-t, 300), 251 the machine stopped without one, 252 QEMU failed.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
-limit=300 binaries=() environment=()
-while getopts b:e:t: option; do
+limit=300 binaries=() trees=() environment=()
+while getopts b:r:e:t: option; do
 	case $option in
 	b) binaries+=("$OPTARG") ;;
+	r) trees+=("$OPTARG") ;;
 	e) environment+=("$OPTARG") ;;
 	t) limit=$OPTARG ;;
 	*) exit 64 ;;
 	esac
 done
 shift $((OPTIND - 1))
-[ "$#" -ge 2 ] || { echo "usage: run.sh [-b BINARY]… [-e NAME=VALUE]… [-t SECONDS] KERNEL BINARY ARGUMENT…" >&2; exit 64; }
+[ "$#" -ge 2 ] || { echo "usage: run.sh [-b BINARY]… [-r TREE]… [-e NAME=VALUE]… [-t SECONDS] KERNEL BINARY ARGUMENT…" >&2; exit 64; }
 kernel=$1 program=$2
 shift 2
 home=$("$here/prepare.sh" "$kernel")
@@ -36,6 +38,7 @@ case $program in
 	;;
 esac
 mkdir -p "$work/root/job"
+for tree in ${trees[@]+"${trees[@]}"}; do cp -a "$tree/." "$work/root/"; done
 for binary in ${binaries[@]+"${binaries[@]}"}; do
 	[ -x "$binary" ] || { echo "vm: there is no program $binary" >&2; exit 64; }
 	# A script cannot be stripped.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use kube_verdict_nftables::layout::Element;
-use kube_verdict_nftables::{Kernel, Nftables, elements};
+use kube_verdict_nftables::{Kernel, Nftables, Options, elements};
 use kube_verdict_table::Family;
 use serde_json::json;
 
@@ -56,6 +56,8 @@ pub(super) fn run(sources: &Sources, asked: &Applying) -> Result<ExitCode, Failu
     let mut operations = None;
     if may {
         host::prepare(&effective)?;
+        // This process is gone in a moment, and nobody's tables are what it leaves.
+        let options = Options { own: false, ..options };
         let mut backend = Nftables::new(netlink, options);
         backend.keep_unknown(has_gaps);
         let report = backend

@@ -107,6 +107,10 @@ pub(super) struct Sources {
     /// How old a table that was kept may be to be used, such as 12h [default: 24h]
     #[arg(long, value_name = "DURATION", global = true, display_order = 102, value_parser = config::positive)]
     state_max_age: Option<Duration>,
+    /// Have the tables in the kernel belong to the daemon: nobody else can change or flush them while it runs, and they
+    /// stay when it ends. Needs Linux 6.9
+    #[arg(long, global = true, display_order = 103)]
+    own_tables: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -254,6 +258,7 @@ impl Sources {
         flags.service_proxy_name.clone_from(&self.service_proxy_name);
         flags.ipvs_marks = self.ipvs_mark;
         flags.state = self.state();
+        flags.own_tables = self.own_tables;
         flags
     }
 

@@ -5,8 +5,10 @@
 //! routing, and last the virtual servers, which end what IPVS still has. A clean-up that is cut short leaves nothing
 //! behind that a packet would meet.
 
+use std::io::ErrorKind;
+
 use kube_verdict_ipvs::{Removed, kernel::Error};
-use kube_verdict_nftables::layout::{Marks, TABLE};
+use kube_verdict_nftables::layout::{BRIDGE, Marks, TABLE};
 use kube_verdict_table::Family;
 
 use super::arguments::Whose;
@@ -42,11 +44,21 @@ pub(super) fn run(only: Option<Whose>, marks: Marks, state: Option<&State>) -> R
 fn own_tables(failures: &mut Vec<String>) -> Result<(), Failure> {
     let mut netlink = kernel::open()?;
     for (family, name) in [(Family::V4, "ip kube-verdict"), (Family::V6, "ip6 kube-verdict")] {
+        // Left by somebody who was interrupted.
+        if let Err(error) = netlink.delete_table(family, BRIDGE) {
+            failures.push(format!("cannot remove what stands in for table {name}: {error}"));
+        }
         let done = match netlink.delete_table(family, TABLE) {
             Ok(true) => "removed",
             Ok(false) => "there is no",
             Err(error) => {
-                failures.push(format!("cannot remove table {name}: {error}"));
+                let hint = match error.kind() {
+                    ErrorKind::PermissionDenied => {
+                        ". Run this as root; and if a daemon with --own-tables runs, stop that first"
+                    }
+                    _ => "",
+                };
+                failures.push(format!("cannot remove table {name}: {error}{hint}"));
                 continue;
             }
         };

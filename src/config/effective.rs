@@ -62,6 +62,8 @@ pub struct Effective {
     pub statusz: bool,
     /// how willingly the kernel ends this process when memory is short, -1000 to 1000; None: as it is
     pub oom_score_adj: Option<i32>,
+    /// whether our tables in the kernel belong to the daemon, so that nobody else can change them
+    pub own_tables: bool,
     /// where the table is kept for a start without its source; None: it is not
     pub state: Option<State>,
     /// what the families of the host are compared with
@@ -114,7 +116,7 @@ impl Effective {
     pub fn nftables(&self) -> Options {
         let ipvs = self.ipvs.as_ref();
         let balancer = ipvs.map_or(BackendBalancer::Slots, |ipvs| BackendBalancer::Ipvs(ipvs.marks));
-        Options { masquerade_mark: self.masquerade_mark, balancer }
+        Options { masquerade_mark: self.masquerade_mark, balancer, own: self.own_tables }
     }
 
     /// What a validated and complete file says, and the flags that could not stand in it.
@@ -144,6 +146,7 @@ impl Effective {
             statusz: gates::is_on(file, gates::COMPONENT_STATUSZ),
             conntrack: Conntrack::of(file),
             oom_score_adj: file.oom_score_adj,
+            own_tables: flags.own_tables,
             state: flags.state.clone(),
             prefixes: Prefixes::of(file),
         }

@@ -1,8 +1,10 @@
 //! The first input: everything, and a node that is known well enough. Nothing is programmed before (reference §9,
 //! initial gate; §10.1 step 7).
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use kube_verdict_table::objects::{ObjectEvent, ObjectKey};
 use tokio::time::{Instant, timeout_at};
 
 use super::Failure;
@@ -13,9 +15,27 @@ use crate::source::Source;
 /// How long the cluster may take to tell of this node, once it tells of anything.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// So many events are no reason to see which of them are about the same object.
+const MORE: usize = 1000;
+
+/// Of the events about one object only the last counts.
+fn keep_the_last(events: &mut Vec<ObjectEvent>) {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<ObjectEvent> = events.drain(..).rev().filter(|event| seen.insert(key(event))).collect();
+    kept.reverse();
+    *events = kept;
+}
+
+fn key(event: &ObjectEvent) -> ObjectKey {
+    match event {
+        ObjectEvent::Applied(object) => object.key(),
+        ObjectEvent::Deleted(key) => key.clone(),
+    }
+}
+
 /// Waits for it. An API server that does not answer is waited for without end: only what it answers may be a
 /// reason to give up.
-pub(super) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {
+pub(crate) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {
     let mut input = next(feed).await?;
     // A cluster whose table was kept has told nothing yet.
     while input.kept.is_some() && feed.node().missing().is_some() {
@@ -23,6 +43,8 @@ pub(super) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failur
     }
     let deadline = Instant::now() + PATIENCE;
     let mut said = None;
+    // While it is waited for, what changes may change again and again.
+    let mut distinct = input.events.len();
     while let Some(missing) = feed.node().missing() {
         if said.as_ref() != Some(&missing) {
             tracing::warn!("{missing}; waiting for it for {} minutes", PATIENCE.as_secs() / 60);
@@ -34,6 +56,10 @@ pub(super) async fn input<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failur
             );
         };
         add(&mut input, more?);
+        if input.events.len() >= 2 * distinct + MORE {
+            keep_the_last(&mut input.events);
+            distinct = input.events.len();
+        }
     }
     if input.has_gaps {
         tracing::warn!(
@@ -62,7 +88,7 @@ async fn next<S: Source>(feed: &mut Feed<S>) -> Result<Input, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use kube_verdict_table::objects::{Object, ObjectEvent};
+    use kube_verdict_table::objects::Object;
     use serde_json::json;
     use tokio::sync::{mpsc, watch};
 
@@ -118,6 +144,25 @@ mod tests {
         let input = input.unwrap();
         assert_eq!((input.events.len(), took), (2, Duration::from_secs(18)));
         assert!(input.node.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_changes_while_it_is_waited_for_takes_no_more_room_than_there_are_objects() {
+        let service = |n: u32| {
+            let value = json!({ "metadata": { "name": "busy", "namespace": n.to_string() } });
+            Batch {
+                events: vec![ObjectEvent::Applied(Object::Service(serde_json::from_value(value).unwrap()))],
+                ..Batch::default()
+            }
+        };
+        let busy = (0..20_000).map(|n| (0, service(n % 10)));
+        let batches = std::iter::once((0, Batch::default())).chain(busy).chain([(1, node("10.0.0.1"))]);
+        let (input, _) = waited(batches.collect()).await;
+        let events = input.unwrap().events;
+        assert!(events.len() < 10 + 2 * MORE, "{}", events.len());
+        let last =
+            events.iter().rev().find(|event| matches!(event, ObjectEvent::Applied(Object::Service(_))));
+        assert_eq!(last, service(9).events.first(), "the last word is the last");
     }
 
     #[tokio::test(start_paused = true)]

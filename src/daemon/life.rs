@@ -49,6 +49,7 @@ impl Life {
         stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), Failure> {
         self.set_up_the_host()?;
+        self.can_own_its_tables()?;
         let (witness, mut serving, readings) = attend(&mut self)?;
         let Life { mut netlink, loaded, name, reliance, events, supervisor, in_sync, .. } = self;
         let Loaded { effective, source: file, .. } = loaded;
@@ -96,6 +97,23 @@ impl Life {
                 going.go_on(leaving, stop).await
             }
             (Some(director), _) => going.go_on(Ipvs::new(netlink, options, director), stop).await,
+        }
+    }
+
+    /// Without tables that outlive their owner a restart would take the rules away, and every connection with them.
+    fn can_own_its_tables(&mut self) -> Result<(), Failure> {
+        if !self.loaded.effective.own_tables {
+            return Ok(());
+        }
+        match self.netlink.can_own() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("--own-tables needs Linux 6.9: on this kernel the tables would go with the daemon, and \
+                              every restart would end what they serve. Do without it: what others change is mended \
+                              within milliseconds"
+                .into()),
+            Err(error) => {
+                Err(format!("--own-tables: the kernel does not say whether tables can be owned: {error}").into())
+            }
         }
     }
 

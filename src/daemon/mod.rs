@@ -13,7 +13,7 @@
 
 mod alarm;
 mod attendants;
-mod first;
+pub(crate) mod first;
 mod ipvs;
 mod life;
 mod outside;

@@ -462,3 +462,30 @@ fn a_look_that_finds_nothing_does_not_end_a_failure() {
     ours.wake(ours.next_wake());
     assert_eq!(ours.backend_mut().looks, 1);
 }
+
+#[test]
+fn a_change_of_something_else_does_not_end_a_failure_of_ipvs() {
+    use kube_verdict_ipvs::kernel::memory::{Call, MemoryKernel as Servers};
+    use kube_verdict_ipvs::{Director, Ipvs, Marks, Scheduler};
+
+    let now = Instant::now();
+    let table = ServiceTable::new(reconciler(now).table().settings().clone(), Default::default());
+    let director = Director::new(Servers::default(), Marks::DEFAULT, Scheduler::configured("").unwrap());
+    let balancer = kube_verdict_nftables::layout::Balancer::Ipvs(Marks::DEFAULT);
+    let backend =
+        Ipvs::new(MemoryKernel::new(), Options { masquerade_mark: 0x4000, balancer, own: false }, director);
+    let mut ours = Reconciler::new(table, backend, (), SYNC_PERIOD, now);
+    ours.start(news([service(1)]), now).unwrap();
+    fn servers(ours: &mut Reconciler<Ipvs<MemoryKernel, Servers>>) -> &mut Servers {
+        ours.backend_mut().director_mut().unwrap().kernel_mut()
+    }
+    servers(&mut ours).fault = Some(Box::new(|call| matches!(call, Call::Run(_)).then_some(0)));
+    assert_eq!(ours.take_in(news([slice(1, 1)]), now), None);
+    // A Service without endpoints wants no virtual server.
+    assert_eq!(ours.take_in(news([service(2)]), now), None);
+    assert!(!ours.is_in_sync());
+    assert!(servers(&mut ours).contents().is_empty());
+    servers(&mut ours).fault = None;
+    assert!(ours.take_in(news([service(3)]), now).is_some_and(|report| report.orders == 2));
+    assert!(ours.is_in_sync());
+}

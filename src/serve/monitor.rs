@@ -1,6 +1,7 @@
 //! Watches the loop for the servers: health, metrics, and which health checks there are. It does a fixed number
 //! of cheap things for each change, whatever the table holds.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use kube_verdict_table::{Family, HealthCheckChange, PerFamily, Triggered, Update
 
 use super::moment::unix_seconds;
 use super::node::Eligibility;
+use super::outbox::Name;
 use super::{Moment, Readings};
 use crate::reconcile::{Input, Scope, Synced, Witness};
 
@@ -24,8 +26,8 @@ pub struct Monitor {
     started: SystemTime,
     /// when the changes happened that the kernel does not have yet
     triggers: PerFamily<Vec<SystemTime>>,
-    /// health checks that the kernel does not have yet
-    health_checks: Vec<HealthCheckChange>,
+    /// health checks that the kernel does not have yet, the last word on each: it may be long until it does
+    health_checks: BTreeMap<Name, HealthCheckChange>,
     knows_addresses: bool,
     is_retry: bool,
 }
@@ -42,7 +44,7 @@ impl Monitor {
             eligibility,
             started: now.wall,
             triggers: PerFamily::default(),
-            health_checks: Vec::new(),
+            health_checks: BTreeMap::new(),
             knows_addresses: false,
             is_retry: false,
         }
@@ -79,7 +81,8 @@ impl Monitor {
                 known.push(at);
             }
         }
-        self.health_checks.extend(update.health_checks.iter().cloned());
+        let checks = update.health_checks.iter().cloned();
+        self.health_checks.extend(checks.map(|check| ((check.namespace.clone(), check.name.clone()), check)));
         self.knows_addresses &= update.change.node_port_addresses.is_none();
     }
 
@@ -88,7 +91,7 @@ impl Monitor {
         let addresses = (!self.knows_addresses).then(|| sync.table.node().node_port_addresses.clone());
         self.knows_addresses = true;
         if addresses.is_some() || !self.health_checks.is_empty() {
-            self.readings.outbox.put(self.health_checks.drain(..), addresses);
+            self.readings.outbox.put(std::mem::take(&mut self.health_checks).into_values(), addresses);
         }
         let metrics = &self.readings.metrics.programming;
         metrics.endpoint_changes.pending.set(0.0);

@@ -223,3 +223,22 @@ fn virtual_servers_are_shown_when_they_are_counted() {
     lap.round(&[service()], &[]);
     assert!(lap.has("kubeverdict_ipvs_virtual_servers{ip_family=\"IPv4\"} 1"));
 }
+
+#[test]
+fn health_checks_that_the_kernel_never_gets_take_no_more_room_than_there_are_services() {
+    let mut one = Loop::new();
+    one.round(&[service()], &[Family::V4]);
+    for round in 0..100 {
+        one.round(&[slice(&format!("10.0.0.{}", round % 2 + 1), "")], &[Family::V4]);
+        one.round(
+            &[json!({
+                "kind": "EndpointSlice", "addressType": "IPv4", "endpoints": [], "ports": [],
+                "metadata": {
+                    "namespace": "default", "name": "web-1", "labels": {"kubernetes.io/service-name": "web"}
+                },
+            })],
+            &[Family::V4],
+        );
+    }
+    assert_eq!(one.monitor.health_checks.len(), 1);
+}

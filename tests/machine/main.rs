@@ -1,6 +1,6 @@
 //! What needs a kernel with IPVS, ipsets and dummy devices, in a virtual machine that has one: the codec of IPVS
 //! next to ipvsadm, the director of virtual servers, the take-over from kube-proxy's IPVS mode, what brings packets
-//! to IPVS, and what the program says of all that.
+//! to IPVS, what the program says of all that, and the package's unit under a systemd.
 //!
 //! The program runs twice. Started by cargo it has `scripts/vm/run.sh` boot a machine with itself and the daemon in
 //! it; in there it runs the tests, one after the other. `KUBE_VERDICT_VM_KERNEL` chooses the kernel (6.1; 5.10,
@@ -10,12 +10,15 @@
 mod codec;
 mod director;
 mod drift;
+mod full;
+mod load;
 mod node;
 mod run;
 mod steering;
 mod switching;
 mod takeover;
 mod talk;
+mod unit;
 mod words;
 
 use std::path::Path;
@@ -26,7 +29,7 @@ const INSIDE: &str = "KUBE_VERDICT_IN_MACHINE";
 /// The kernel that is tested when nobody says otherwise.
 const KERNEL: &str = "6.1";
 /// How long everything may take, in seconds: emulation is slow, and the host may have other things to do.
-const LIMIT: &str = "600";
+const LIMIT: &str = "900";
 
 const TESTS: &[(&str, fn())] = &[
     // The first: all others load IPVS.
@@ -56,9 +59,11 @@ const TESTS: &[(&str, fn())] = &[
     ("takeover::cleanup_does_not_wait", takeover::cleanup_does_not_wait),
     ("takeover::a_kube_proxy_that_runs_is_left_alone", takeover::a_kube_proxy_that_runs_is_left_alone),
     ("drift::what_others_change_is_mended_counted_and_shown", drift::what_others_change_is_mended),
+    ("full::with_no_room_in_conntrack_the_daemon_goes_on", full::the_daemon_goes_on),
     ("switching::from_nftables_to_ipvs_and_back", switching::there_and_back),
     ("switching::other_marks_and_cleanup", switching::other_marks),
     ("switching::nobody_notices", switching::nobody_notices),
+    ("unit::mode_ipvs_lives_in_the_unit", unit::mode_ipvs_lives_in_the_unit),
 ];
 
 fn main() -> ExitCode {
@@ -75,9 +80,12 @@ fn boot() -> ExitCode {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/vm/run.sh");
     let me = std::env::current_exe().expect("this program's path");
     let servers = std::env::var(director::SERVERS).unwrap_or_default();
+    let tree = tempfile::tempdir().expect("a directory");
+    unit::take_along(tree.path());
     let status = Command::new(&script)
         .args(["-e", &format!("{}={servers}", director::SERVERS)])
-        .args(["-b", env!("CARGO_BIN_EXE_kube-verdict"), "-t", LIMIT])
+        .args(["-b", env!("CARGO_BIN_EXE_kube-verdict"), "-t", LIMIT, "-r"])
+        .arg(tree.path())
         .args(["-e", &format!("{INSIDE}={kernel}"), "-e", "RUST_BACKTRACE=1", &kernel])
         .arg(me)
         .args(std::env::args().skip(1))

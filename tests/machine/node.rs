@@ -130,7 +130,7 @@ COMMIT
 COMMIT
 ";
 
-const MANIFESTS: &str = "\
+pub const MANIFESTS: &str = "\
 apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: default}

@@ -2,59 +2,16 @@
 //! runs, and in the end nothing is left of the one that was left. And a daemon that is killed, in either, under load.
 
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::node::{self, Daemon, EXTERNAL, Mode, NODE, NODE_PORT, WEB, WEB_6, run_there};
+use crate::load::{Company, Load, SIZE};
+use crate::node::{self, Daemon, Mode, NODE, run_there};
 use crate::takeover::{in_ipvs, servers};
-use crate::talk::{Flow, Talk, enter, within};
+use crate::talk::within;
 
 /// How long what has to end may take: IPVS remembers a reset for ten seconds, and a flow for thirty here.
 const PATIENCE: Duration = Duration::from_secs(150);
-
-const WAYS: [(&str, &str); 7] = [
-    ("client", WEB),
-    ("client", NODE_PORT),
-    ("client", EXTERNAL),
-    ("client", WEB_6),
-    ("pod-a", WEB),
-    (NODE, WEB),
-    (NODE, WEB_6),
-];
-const ECHO: [(&str, &str); 3] =
-    [("client", "10.96.0.1:7"), ("client", "192.0.2.1:30007"), (NODE, "[fd00:10:96::1]:7")];
-
-/// TCP sends the first packet again after so long.
-const RESENT: Duration = Duration::from_secs(1);
-
-/// Connections of all kinds.
-struct Company {
-    talks: Vec<Talk>,
-    flows: Vec<Flow>,
-}
-
-impl Company {
-    fn gather() -> Company {
-        let talks = WAYS.map(|(from, to)| Talk::open(from, to));
-        let flows = ECHO.map(|(from, to)| Flow::begin(from, to));
-        let mut company = Company { talks: talks.into(), flows: flows.into() };
-        company.go_on();
-        company
-    }
-
-    fn go_on(&mut self) {
-        self.talks.iter_mut().for_each(|talk| drop(talk.go_on()));
-        self.flows.iter_mut().for_each(|flow| drop(flow.go_on()));
-    }
-
-    fn end(self) {
-        self.talks.into_iter().for_each(Talk::reset);
-    }
-}
-
-const SIZE: u32 = (WAYS.len() + ECHO.len()) as u32;
 
 /// Waits until something is so, and has everybody go on meanwhile.
 fn wait_until(what: &str, company: &mut [&mut Company], is_so: impl Fn() -> bool) {
@@ -147,56 +104,6 @@ pub fn other_marks() {
     assert!(said.contains(expected), "{said}");
     assert_eq!((servers(), traces()), (vec!["-A -f 77 -s rr".to_owned()], String::new()));
     company.end();
-}
-
-/// One connection after the other, until it is told to stop. A failure is a panic.
-struct Load {
-    stop: Arc<AtomicBool>,
-    count: Arc<AtomicUsize>,
-    /// those of which a packet was lost, or that had to wait for the machine
-    slow: Arc<AtomicUsize>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    fn begin() -> Load {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (count, slow) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let client = |(from, to): &(&'static str, &'static str)| {
-            let (from, to) = (*from, *to);
-            let (stop, count, slow) = (Arc::clone(&stop), Arc::clone(&count), Arc::clone(&slow));
-            thread::spawn(move || {
-                enter(from);
-                while !stop.load(Ordering::Relaxed) {
-                    let start = Instant::now();
-                    let mut talk = Talk::open(from, to);
-                    talk.go_on();
-                    talk.reset();
-                    count.fetch_add(1, Ordering::Relaxed);
-                    slow.fetch_add(usize::from(start.elapsed() >= RESENT), Ordering::Relaxed);
-                }
-            })
-        };
-        let threads = WAYS[..6].iter().map(client).collect();
-        Load { stop, count, slow, threads }
-    }
-
-    /// Lets so many more connections happen.
-    fn go_on(&self, more: usize) {
-        let (deadline, goal) = (Instant::now() + PATIENCE, self.count.load(Ordering::Relaxed) + more);
-        while self.count.load(Ordering::Relaxed) < goal {
-            let failed = self.threads.iter().any(JoinHandle::is_finished);
-            assert!(!failed && Instant::now() < deadline, "the load has failed or hangs");
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// How many connections there were, and how many slow ones.
-    fn end(self) -> (usize, usize) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.threads.into_iter().for_each(|thread| thread.join().expect("a connection that failed"));
-        (self.count.load(Ordering::Relaxed), self.slow.load(Ordering::Relaxed))
-    }
 }
 
 pub fn nobody_notices() {

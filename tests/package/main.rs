@@ -16,6 +16,8 @@ use container::{Container, in_time};
 /// Of the example that the package brings.
 const SERVICE: &str = "10.96.0.10:80";
 const BACKEND: &str = "192.0.2.11:8080";
+/// Who answers for the package.
+const MAINTAINER: &str = "J. R. & sons <packages@example.org>";
 const CONFIGURATION: &str = "/etc/kube-verdict/config.yaml";
 const MANIFESTS: &str = "/etc/kube-verdict/manifests";
 
@@ -24,7 +26,11 @@ fn package(version: &str, into: &Path) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/deb.sh");
     let mut command = Command::new(script);
     // As it stands: packing it well takes half a minute.
-    command.env("COMPRESSION", "none").args([env!("CARGO_BIN_EXE_kube-verdict"), version]).arg(into);
+    command
+        .env("COMPRESSION", "none")
+        .env("DEB_MAINTAINER", MAINTAINER)
+        .args([env!("CARGO_BIN_EXE_kube-verdict"), version])
+        .arg(into);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     let path = String::from_utf8(output.stdout).unwrap();
@@ -72,6 +78,18 @@ fn the_life_of_the_package() {
         "grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/$(systemctl show -P MainPID kube-verdict)/status",
     );
     assert_eq!(user, "CapEff:\t0000000000001000\nNoNewPrivs:\t1\nSeccomp:\t2\n");
+
+    // Whose work it is.
+    assert_eq!(container.run("dpkg-query -W -f '${Maintainer}' kube-verdict"), MAINTAINER);
+    let documents = "/usr/share/doc/kube-verdict";
+    assert!(container.run(&format!("zcat {documents}/changelog.gz")).contains(MAINTAINER));
+    assert!(container.run(&format!("cat {documents}/copyright")).contains("THIRD-PARTY.gz"));
+    let notices = container.run(&format!("zcat {documents}/THIRD-PARTY.gz"));
+    for word in
+        ["\ntokio 1.", "\nkube-client ", "Permission is hereby granted", "Apache License", "standard library"]
+    {
+        assert!(notices.contains(word), "{word:?} is not in THIRD-PARTY.gz");
+    }
 
     // The first service.
     container

@@ -139,8 +139,13 @@ impl<N: nftables::Kernel, I: Kernel> Ipvs<N, I> {
         self.settle(result)
     }
 
-    /// Makes the kernel equal to the table, which has just undergone this change.
+    /// Makes the kernel equal to the table, which has just undergone this change. A family of virtual servers that
+    /// failed before is tried again, or a change of something else would seem to have mended it.
     pub fn apply(&mut self, table: &ServiceTable, change: &Change, now: Instant) -> Result<Written, Failed> {
+        let follower = self.steering.companion_mut();
+        if let Some(tried) = follower.director.as_mut().map(|director| director.try_again(now)) {
+            follower.note_all(tried);
+        }
         let result = self.steering.apply(table, change, now);
         self.settle(result)
     }

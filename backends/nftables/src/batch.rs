@@ -2,13 +2,17 @@
 
 use kube_verdict_table::Family;
 
-use crate::layout::{Chain, Element, Rule, Set};
+use crate::layout::{Chain, Element, Rule, Set, TABLE};
 
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// make our table, with its comment
-    AddTable,
+    /// make our table, with its comment; or, if `own`, make one that belongs to who sends this, or take over one whose
+    /// owner is gone
+    AddTable {
+        /// nobody else may change it
+        own: bool,
+    },
     /// remove our table and all in it
     DeleteTable,
     /// make a set or map
@@ -47,6 +51,8 @@ pub struct ForeignElement {
 pub struct Batch {
     /// whose table
     pub family: Family,
+    /// which of the two: ours, or what stands in for it
+    pub table: &'static str,
     /// in this order
     pub ops: Vec<Op>,
     /// the ruleset's generation that the operations are based on; the kernel refuses others (NFNL_BATCH_GENID)
@@ -56,7 +62,12 @@ pub struct Batch {
 impl Batch {
     /// Nothing to do yet.
     pub fn new(family: Family) -> Self {
-        Batch { family, ops: Vec::new(), generation: None }
+        Batch { family, table: TABLE, ops: Vec::new(), generation: None }
+    }
+
+    /// The same about other operations, of which there are none yet.
+    pub fn clone_head(&self) -> Self {
+        Batch { ops: Vec::new(), ..*self }
     }
 
     /// Whether there is nothing to do.

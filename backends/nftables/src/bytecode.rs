@@ -18,25 +18,25 @@ pub const TRANSPORT_HEADER: u32 = 2;
 pub const META_PRIORITY: u32 = 2;
 /// `enum nft_meta_keys`
 pub const META_MARK: u32 = 3;
-const META_IIFNAME: u32 = 6;
+pub(crate) const META_IIFNAME: u32 = 6;
 /// `enum nft_meta_keys`
 pub const META_L4PROTO: u32 = 16;
 
-const CT_STATE: u32 = 0;
-const CT_DIRECTION: u32 = 1;
-const CT_MARK: u32 = 3;
-const CT_STATUS: u32 = 2;
-const CT_PROTO_DST: u32 = 12;
-const CT_DST_IP: u32 = 20;
-const CT_DST_IP6: u32 = 22;
+pub(crate) const CT_STATE: u32 = 0;
+pub(crate) const CT_DIRECTION: u32 = 1;
+pub(crate) const CT_MARK: u32 = 3;
+pub(crate) const CT_STATUS: u32 = 2;
+pub(crate) const CT_PROTO_DST: u32 = 12;
+pub(crate) const CT_DST_IP: u32 = 20;
+pub(crate) const CT_DST_IP6: u32 = 22;
 /// `enum nft_ct_keys`
 pub const CT_ID: u32 = 23;
 const CT_ORIGINAL: u8 = 0;
-const CT_STATE_NEW: u32 = 8;
-const CT_STATUS_DNAT: u32 = 1 << 5;
+pub(crate) const CT_STATE_NEW: u32 = 8;
+pub(crate) const CT_STATUS_DNAT: u32 = 1 << 5;
 /// Where the flags stand in `struct tcphdr`, and one of them.
-const TCP_FLAGS: u32 = 13;
-const TCP_SYN: u8 = 2;
+pub(crate) const TCP_FLAGS: u32 = 13;
+pub(crate) const TCP_SYN: u8 = 2;
 
 /// `enum nft_numgen_types`
 pub const NUMGEN_INCREMENTAL: u32 = 0;
@@ -46,12 +46,12 @@ pub const NUMGEN_RANDOM: u32 = 1;
 /// `enum nft_fib_result`
 pub const FIB_RESULT_ADDRTYPE: u32 = 3;
 const FIB_SADDR: u32 = 1;
-const FIB_DADDR: u32 = 2;
-const RTN_LOCAL: u32 = 2;
+pub(crate) const FIB_DADDR: u32 = 2;
+pub(crate) const RTN_LOCAL: u32 = 2;
 
 const DYNSET_ADD: u32 = 0;
 const DYNSET_UPDATE: u32 = 1;
-const DYNSET_DELETE: u32 = 2;
+pub(crate) const DYNSET_DELETE: u32 = 2;
 
 const NAT_RANGE_PROTO_RANDOM_FULLY: u32 = 1 << 4;
 const REJECT_ICMP_UNREACH: u32 = 0;

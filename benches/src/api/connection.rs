@@ -53,7 +53,13 @@ pub fn serve(stream: TcpStream, feed: &Feed) -> io::Result<()> {
                 follow(&watch, encoding, feed, &mut output)?;
                 continue;
             }
-            Err(refusal) => refused(&refusal),
+            Err(refusal) => {
+                // A server may well not have a kind; what it does have, a real one would have told of.
+                if refusal.status != 404 {
+                    feed.refuse(|| format!("{} {}: {}", head.method, head.target, refusal.message));
+                }
+                refused(&refusal)
+            }
         };
         output.write_all(&answer)?;
     }

@@ -17,6 +17,7 @@ pub struct Feed {
 struct State {
     store: Store,
     is_closed: bool,
+    refused: Option<String>,
 }
 
 /// What waiting brought.
@@ -35,7 +36,7 @@ pub enum News {
 impl Feed {
     /// Of a store.
     pub fn new(store: Store) -> Self {
-        Feed { state: Mutex::new(State { store, is_closed: false }), news: Condvar::new() }
+        Feed { state: Mutex::new(State { store, is_closed: false, refused: None }), news: Condvar::new() }
     }
 
     /// Looks into the store.
@@ -70,6 +71,16 @@ impl Feed {
             }
             state = self.news.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Remembers a question that was not understood, the first one.
+    pub fn refuse(&self, question: impl FnOnce() -> String) {
+        self.lock().refused.get_or_insert_with(question);
+    }
+
+    /// The first question that was not understood.
+    pub fn refused(&self) -> Option<String> {
+        self.lock().refused.clone()
     }
 
     /// Ends all waiting, for good.

@@ -105,8 +105,9 @@ fn of_kind(kind: Kind, query: &str) -> Result<Request, Refusal> {
             "resourceVersion" => watch.since = Some(value.parse().map_err(|_| wrong())?),
             "labelSelector" if TRUE_OF_ALL.contains(&&*value) => {}
             "fieldSelector" if selects_all(kind, &value) => {}
-            // Lists are short enough to be one page, which a server may make of any limit.
-            "resourceVersionMatch" | "limit" => {}
+            // Lists are one page, which a server may make of any limit. client-go says `timeout` beside
+            // `timeoutSeconds`, and servers do not look at it.
+            "resourceVersionMatch" | "limit" | "timeout" => {}
             _ => return Err(wrong()),
         }
     }
@@ -133,7 +134,7 @@ mod tests {
     fn a_streamed_list() {
         let target = "/apis/discovery.k8s.io/v1/endpointslices?allowWatchBookmarks=true&labelSelector=%21service.\
                       kubernetes.io%2Fheadless&resourceVersion=7&resourceVersionMatch=NotOlderThan&\
-                      sendInitialEvents=true&timeoutSeconds=300&watch=true";
+                      sendInitialEvents=true&timeout=5m0s&timeoutSeconds=300&watch=true";
         let watch = Watch {
             kind: Kind::EndpointSlice,
             since: None,

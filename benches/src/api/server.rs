@@ -68,6 +68,12 @@ impl Api {
         &self.world
     }
 
+    /// The first question that it did not understand, and a real API server would have: whoever asked it may have done
+    /// worse for it.
+    pub fn refused(&self) -> Option<String> {
+        self.feed.refused()
+    }
+
     /// Makes changes: every watch is told of all of them, at once.
     pub fn tell(&mut self, changes: &[Change]) {
         let mut revision = self.feed.look(Store::revision);
@@ -162,3 +168,7 @@ fn accept(listener: &TcpListener, feed: &Arc<Feed>, connections: &Arc<Connection
         });
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -6,9 +6,10 @@
 //! rare: kube-proxy's minSyncPeriod, which defers what comes within a second of the sync before (reference §9), delays
 //! nothing here; it does in [`churn`](super::churn).
 //!
-//! Each kind of change is made once before it is measured. Time runs from before the objects are written until a client's
-//! question has come back with the new answer; the question's own way, about a tenth of a millisecond, is part of it. CPU
-//! time is that of the whole measurement divided by its changes, and so contains what the contender does at rest.
+//! Of the replaced endpoints the first is a warm-up that does not count. Time runs from before the objects are written
+//! until a client's question has come back with the new answer; the question's own way, about a tenth of a millisecond, is
+//! part of it, and so are a hundred questions one after the other in a rolling update of a hundred Services. CPU time is
+//! that of the whole measurement divided by its changes, and so contains what the contender does at rest.
 
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,9 @@ use crate::results::Quantity;
 use crate::stage::ClientThread;
 use crate::workload::Change;
 
-/// A measurement has enough when it has this many, if more would go beyond its budget.
+/// Replaced endpoints in a turn at least, however long they take.
 const FEWEST: usize = 3;
-/// Rolling updates, and Services created and deleted, in a turn at most.
+/// Rolling updates, and Services created and deleted, in a turn at most; at least there is one.
 const MOST: usize = 10;
 
 /// All of them. What fails does not keep the others from being measured.
@@ -50,7 +51,7 @@ fn replacements(turn: &mut Turn<'_>, client: &ClientThread) -> Result<(), Error>
     settle(turn)?;
     let (start, cpu) = (Instant::now(), turn.contestant.cpu()?);
     let mut times = Vec::new();
-    while !enough(turn, start, times.len(), turn.effort.changes as usize) {
+    while times.len() < FEWEST || goes_on(turn, start, times.len(), turn.effort.changes as usize) {
         times.push(replaced(turn, client, &[next()?])?);
         settle(turn)?;
     }
@@ -68,10 +69,8 @@ fn replacements(turn: &mut Turn<'_>, client: &ClientThread) -> Result<(), Error>
 
 fn rolling_updates(turn: &mut Turn<'_>, client: &ClientThread) -> Result<(), Error> {
     let probes: Vec<u32> = turn.world.probes().collect();
-    replaced(turn, client, &probes)?;
-    settle(turn)?;
     let (start, mut times) = (Instant::now(), Vec::new());
-    while !enough(turn, start, times.len(), MOST) {
+    while times.is_empty() || goes_on(turn, start, times.len(), MOST) {
         times.push(replaced(turn, client, &probes)?);
         settle(turn)?;
     }
@@ -81,12 +80,8 @@ fn rolling_updates(turn: &mut Turn<'_>, client: &ClientThread) -> Result<(), Err
 
 fn comings_and_goings(turn: &mut Turn<'_>, client: &ClientThread) -> Result<(), Error> {
     let service = turn.world.unborn();
-    created(turn, client, service)?;
-    settle(turn)?;
-    deleted(turn, client, service)?;
-    settle(turn)?;
     let (start, mut creations, mut deletions) = (Instant::now(), Vec::new(), Vec::new());
-    while !enough(turn, start, deletions.len(), MOST) {
+    while deletions.is_empty() || goes_on(turn, start, deletions.len(), MOST) {
         creations.push(created(turn, client, service)?);
         settle(turn)?;
         deletions.push(deleted(turn, client, service)?);
@@ -97,8 +92,8 @@ fn comings_and_goings(turn: &mut Turn<'_>, client: &ClientThread) -> Result<(), 
     Ok(())
 }
 
-fn enough(turn: &Turn<'_>, start: Instant, count: usize, most: usize) -> bool {
-    count >= FEWEST && (count >= most || start.elapsed() >= turn.effort.budget)
+fn goes_on(turn: &Turn<'_>, start: Instant, count: usize, most: usize) -> bool {
+    count < most && start.elapsed() < turn.effort.budget
 }
 
 fn record_median(turn: &mut Turn<'_>, quantity: Quantity, times: Vec<f64>) {
@@ -133,8 +128,8 @@ fn live(turn: &mut Turn<'_>, client: &ClientThread, changes: &[Change], what: &s
         times.try_fold(Duration::ZERO, |_, time| time)
     });
     turn.tell(changes)?;
-    let time = watch.wait()?.ok_or_else(|| unnoticed(what, patience))?;
-    Ok(time.as_secs_f64())
+    let time = watch.wait()?;
+    noticed(turn, time, what)
 }
 
 fn deleted(turn: &mut Turn<'_>, client: &ClientThread, service: u32) -> Result<f64, Error> {
@@ -142,10 +137,15 @@ fn deleted(turn: &mut Turn<'_>, client: &ClientThread, service: u32) -> Result<f
     let (since, patience) = (Instant::now(), turn.effort.patience);
     let watch = client.begin(move || notice::gone(to, since, patience));
     turn.tell(&[Change::Delete { service }])?;
-    let time = watch.wait()?.ok_or_else(|| unnoticed("the end of a Service", patience))?;
-    Ok(time.as_secs_f64())
+    let time = watch.wait()?;
+    noticed(turn, time, "the end of a Service")
 }
 
-fn unnoticed(what: &str, patience: Duration) -> Error {
-    format!("{what} was not noticed by a client within {patience:?}").into()
+/// Seconds, if a client noticed; else why not.
+fn noticed(turn: &mut Turn<'_>, time: Option<Duration>, what: &str) -> Result<f64, Error> {
+    let Some(time) = time else {
+        turn.contestant.check()?;
+        return Err(format!("{what} was not noticed by a client within {:?}", turn.effort.patience).into());
+    };
+    Ok(time.as_secs_f64())
 }

@@ -6,9 +6,13 @@
 pub mod change;
 pub mod churn;
 pub mod datapath;
+pub mod memory;
 mod notice;
 mod percentile;
+pub mod programme;
 mod rest;
+pub mod restart;
+mod served;
 
 use std::time::Duration;
 

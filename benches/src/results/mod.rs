@@ -3,12 +3,14 @@
 //! A *figure* is one quantity of one contender at one size, with one sample of it for every round. What a round measured
 //! many times (percentiles) is a sample of each percentile.
 
+mod difference;
 mod file;
 mod noise;
 mod quantity;
 
 use serde::{Deserialize, Serialize};
 
+pub use difference::{Change, Difference, Pair};
 pub use file::FILE;
 pub use noise::{Comparison, Spread, compare};
 pub use quantity::{Better, Group, Quantity, Unit};

@@ -4,8 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use nix::libc::linger;
-use nix::sys::socket::{setsockopt, sockopt::Linger};
+use nix::sys::socket::{setsockopt, sockopt::Ipv4RecvErr};
 use socket2::{Domain, Socket, Type};
 
 use super::server::STAYING;
@@ -16,7 +15,9 @@ const PIECE: usize = 256 << 10;
 
 /// Opens a new connection, or sends a datagram from a new port, and returns the address of the endpoint that answers. To
 /// be called by a thread in the client's namespace. A connection is ended with a reset, so that nobody keeps it in
-/// TIME_WAIT: ports, and room in the kernel's tables, would run out otherwise.
+/// TIME_WAIT: ports, and room in the kernel's tables, would run out otherwise. Sockets ask for errors (IP_RECVERR), or the
+/// word that there is no way would be lost: for UDP it is none otherwise, and TCP has no ear for it yet, since the kernel
+/// walks the way to the node and back within `connect`.
 ///
 /// # Errors
 /// Nobody answers within the time, or the connection is refused.
@@ -24,13 +25,17 @@ pub fn ask(protocol: Protocol, to: SocketAddrV4, patience: Duration) -> io::Resu
     let mut answer = [0; 4];
     match protocol {
         Protocol::Tcp => {
-            let mut stream = TcpStream::connect_timeout(&to.into(), patience)?;
-            setsockopt(&stream, Linger, &linger { l_onoff: 1, l_linger: 0 })?;
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            setsockopt(&socket, Ipv4RecvErr, &true)?;
+            socket.connect_timeout(&to.into(), patience)?;
+            socket.set_linger(Some(Duration::ZERO))?;
+            let mut stream = TcpStream::from(socket);
             stream.set_read_timeout(Some(patience))?;
             stream.read_exact(&mut answer)?;
         }
         Protocol::Udp => {
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+            setsockopt(&socket, Ipv4RecvErr, &true)?;
             socket.connect(to)?;
             socket.set_read_timeout(Some(patience))?;
             socket.send(b"?")?;

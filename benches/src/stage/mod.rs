@@ -9,7 +9,8 @@
 //!
 //! The client's route to everything leads through the node, where the contender is. The server answers as every endpoint
 //! that there may be, at [`crate::workload::TARGET_PORT`], and says which one was reached. What no contender translates
-//! ends at the node: there is no route on.
+//! goes on to the server as well, as it would to a node's default gateway, and is refused: clients hear at once that a
+//! Service is not there, where the word of a node without a route would come now and then only (net.ipv4.route.error_cost).
 
 mod client;
 mod client_thread;
@@ -67,13 +68,13 @@ link set server up
 neigh replace {CLIENT} lladdr 02:00:00:00:01:02 dev client
 neigh replace 10.0.2.2 lladdr 02:00:00:00:02:02 dev server
 route add 10.128.0.0/9 via 10.0.2.2
+route add 10.96.0.0/13 via 10.0.2.2
 ",
                 client.path(),
                 server.path()
             ));
             let _ = std::fs::write("/proc/sys/net/ipv4/ip_forward", "1");
-            // A client that asks for a Service that is not there yet hears so each time, and need not wait to be sure.
-            let _ = std::fs::write("/proc/sys/net/ipv4/icmp_ratemask", "0");
+            refuse_every_time();
         });
         client.run(|| {
             ip_batch(&format!(
@@ -95,8 +96,10 @@ link set node up
 neigh replace 10.0.2.1 lladdr 02:00:00:00:02:01 dev node
 route add default via 10.0.2.1
 route add local 10.128.0.0/9 dev lo
+route add local 10.96.0.0/13 dev lo
 ",
             );
+            refuse_every_time();
             Server::start()
         });
         Stage { client, node, server, _endpoints: endpoints }
@@ -109,6 +112,11 @@ route add local 10.128.0.0/9 dev lo
     pub fn unanswered(&self) -> Result<u64, Error> {
         self.server.run(server::unanswered)
     }
+}
+
+/// No word that there is nobody is held back because there were many: who asks again and again need not wait to be sure.
+fn refuse_every_time() {
+    let _ = std::fs::write("/proc/sys/net/ipv4/icmp_ratemask", "0");
 }
 
 impl Default for Stage {
@@ -132,6 +140,25 @@ mod tests {
                 assert_eq!(answer.ok(), Some(endpoint), "{protocol:?}");
             }
         }
+    }
+
+    #[test]
+    fn who_asks_for_a_service_that_is_not_there_is_told_so_every_time() {
+        let stage = Stage::new();
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let to = std::net::SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 1), 80);
+            let refused = stage.client.run(|| {
+                let asked = (0..20).map(|_| ask(protocol, to, std::time::Duration::from_secs(1)));
+                asked.filter(|answer| answer.as_ref().is_err_and(|error| !is_silence(error))).count()
+            });
+            assert_eq!(refused, 20, "{protocol:?}");
+        }
+    }
+
+    /// Nobody has said anything within the time.
+    fn is_silence(error: &std::io::Error) -> bool {
+        use std::io::ErrorKind;
+        matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
     }
 
     #[test]

@@ -35,6 +35,19 @@ impl Played {
         assert!(value.is_some_and(|value| value > 0.0), "{quantity:?} {variant}: {value:?}");
     }
 
+    /// Failures of a contestant that does nothing wrong: on a busy machine an answer may be late.
+    #[track_caller]
+    fn has_few(&self, quantity: Quantity, variant: &str) {
+        let value = self.get(quantity, variant);
+        assert!(value.is_some_and(|value| value < 3.0), "{quantity:?} {variant}: {value:?}");
+    }
+
+    #[track_caller]
+    fn has_many(&self, quantity: Quantity, variant: &str) {
+        let value = self.get(quantity, variant);
+        assert!(value.is_some_and(|value| value >= 5.0), "{quantity:?} {variant}: {value:?}");
+    }
+
     #[track_caller]
     fn is_well(&self) {
         assert!(self.result.is_ok(), "{:?}", self.result);
@@ -106,7 +119,7 @@ fn a_stream_is_followed_and_nobody_else_suffers() {
     assert_eq!(played.get(Quantity::ChurnCpu, "100 changes/s"), Some(0.0));
     for protocol in ["tcp", "udp"] {
         let variant = format!("100 changes/s, {protocol}");
-        assert_eq!(played.get(Quantity::ChurnFailed, &variant), Some(0.0), "{variant}");
+        played.has_few(Quantity::ChurnFailed, &variant);
     }
 }
 
@@ -119,8 +132,8 @@ fn who_lags_is_said_to_and_a_bystander_without_an_answer_is_counted() {
     let played = play(&stage, &mut contestant, churn::measure);
     played.is_well();
     assert_eq!(played.get(Quantity::ChurnRate, ""), Some(0.0));
-    assert_eq!(played.get(Quantity::ChurnFailed, "1 changes/s, tcp"), Some(0.0));
-    played.has(Quantity::ChurnFailed, "1 changes/s, udp");
+    played.has_few(Quantity::ChurnFailed, "1 changes/s, tcp");
+    played.has_many(Quantity::ChurnFailed, "1 changes/s, udp");
     let lag = played.get(Quantity::ChurnLagP99, "100 changes/s");
     assert!(lag.is_some_and(|lag| lag > churn::LAG.as_secs_f64()), "{lag:?}");
 }
@@ -152,8 +165,8 @@ fn assert_complete(played: &Played) {
         played.has(Quantity::Connections, &format!("tcp, {place} Service"));
     }
     played.has(Quantity::Throughput, "");
-    assert_eq!(played.get(Quantity::ConnectionsFailed, "tcp"), Some(0.0));
-    assert_eq!(played.get(Quantity::ConnectionsFailed, "udp"), Some(0.0));
+    played.has_few(Quantity::ConnectionsFailed, "tcp");
+    played.has_few(Quantity::ConnectionsFailed, "udp");
 }
 
 #[test]
@@ -166,8 +179,8 @@ fn a_service_that_is_not_served_shows() {
     assert!(error.starts_with("first packets, udp, last Service: of "), "{error}");
     assert_eq!(played.get(Quantity::FirstPacketP50, "udp, last Service"), None);
     assert_eq!(played.get(Quantity::Connections, "udp, last Service"), None);
-    played.has(Quantity::ConnectionsFailed, "udp");
-    assert_eq!(played.get(Quantity::ConnectionsFailed, "tcp"), Some(0.0));
+    played.has_many(Quantity::ConnectionsFailed, "udp");
+    played.has_few(Quantity::ConnectionsFailed, "tcp");
     played.has(Quantity::FirstPacketP50, "udp, middle Service");
     played.has(Quantity::Throughput, "");
 }

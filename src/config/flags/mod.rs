@@ -43,6 +43,8 @@ pub struct Flags {
     pub ipvs_marks: Option<Marks>,
     /// `--state-dir` and `--state-max-age`, which kube-proxy does not have
     pub state: Option<State>,
+    /// `--own-tables`, which kube-proxy does not have
+    pub own_tables: bool,
     /// a directory of manifests is served, and not a cluster
     pub standalone: bool,
     /// what the configuration file may be told instead

@@ -70,7 +70,8 @@ impl Stage {
             allow_external_ips: true,
             balancer: kube_verdict_table::Balancer::Random,
         };
-        let options = Options { masquerade_mark: 0x4000, balancer: Balancer::SlotsBesideIpvs(MARKS) };
+        let options =
+            Options { masquerade_mark: 0x4000, balancer: Balancer::SlotsBesideIpvs(MARKS), own: false };
         let director = Director::new(servers, MARKS, Scheduler::configured("").unwrap());
         let routing = Counting::default();
         Stage {

@@ -7,9 +7,8 @@
 //!
 //! How the server is reached is the business of [`crate::client`].
 
-mod backoff;
-mod inbox;
-mod known;
+pub(crate) mod inbox;
+pub(crate) mod known;
 mod list;
 mod watch;
 mod watched;

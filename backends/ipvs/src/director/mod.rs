@@ -136,6 +136,14 @@ impl<K: Kernel> Director<K> {
         })
     }
 
+    /// Tries again at once what went wrong and is not due yet. Where nothing did, nothing is done.
+    pub fn try_again(&mut self, now: Instant) -> Result<Report, Vec<Error>> {
+        self.each_family(|director, family| match director.books[family].trouble {
+            Some(_) => director.go_as_far_as_may_be(family, now),
+            None => Ok(Report::default()),
+        })
+    }
+
     /// When to call [`Director::tend`]; None: there is nothing to do.
     pub fn next_tend(&self) -> Option<Instant> {
         let next = |family| {

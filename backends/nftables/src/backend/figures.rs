@@ -31,6 +31,6 @@ impl<K, C> Nftables<K, C> {
 
     /// How many frontends and elements the kernel refuses at present, both families together.
     pub fn quarantined(&self) -> usize {
-        self.quarantine.len()
+        self.quarantine.v4.len() + self.quarantine.v6.len()
     }
 }

@@ -4,17 +4,21 @@
 //! in use cannot go, an element's data cannot be overwritten, ranges may not overlap, and nothing of a batch
 //! that fails in any place becomes real. Like the kernel it goes on after an error, to report them all.
 
+mod others;
+mod packet;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use kube_verdict_table::{Family, PerFamily};
 
 use super::{
-    Author, ChainState, CommitError, Kernel, Note, ReadError, Refusal, SetState, Snapshot, TableState,
+    ChainState, CommitError, Kernel, Note, ReadError, Refusal, SetState, Snapshot, TableState, Tenure,
 };
 use crate::batch::{Batch, ForeignElement, Op};
 use crate::bytecode::{Expr, Jump, compile};
-use crate::layout::{Chain, Element, Set, comment};
+use crate::layout::{BRIDGE, Element, Set, comment};
 use crate::wire;
+pub use packet::{Ending, Packet};
 
 /// A key, with the end of its range.
 type Key = (Vec<u8>, Option<Vec<u8>>);
@@ -22,6 +26,7 @@ type Key = (Vec<u8>, Option<Vec<u8>>);
 #[derive(Clone, Debug, Default)]
 struct Table {
     comment: String,
+    tenure: Tenure,
     sets: BTreeMap<String, SetState>,
     chains: BTreeMap<String, ChainState>,
     elements: BTreeMap<(Set, Key), Option<Element>>,
@@ -37,6 +42,7 @@ pub type Refuse = Box<dyn Fn(&Element) -> Option<i32> + Send>;
 #[derive(Default)]
 pub struct MemoryKernel {
     tables: PerFamily<Option<Table>>,
+    bridges: PerFamily<Option<Table>>,
     generation: u32,
     /// batches that became real, each with its number of operations
     pub committed: Vec<usize>,
@@ -44,6 +50,8 @@ pub struct MemoryKernel {
     pub fault: Option<Fault>,
     /// asked for each element that is added
     pub refuse: Option<Refuse>,
+    /// larger batches are refused as a whole
+    pub largest: Option<usize>,
     /// so many of the next readings are disturbed
     pub unstable_reads: usize,
     /// whether others are heard: None, it is not listened at all; Some(false), just now not
@@ -59,56 +67,9 @@ impl MemoryKernel {
         MemoryKernel::default()
     }
 
-    /// Someone else removes everything.
-    pub fn flush(&mut self) {
-        self.tables = PerFamily::default();
-        self.note(true);
-    }
-
-    /// Someone else changes what is not ours.
-    pub fn change_elsewhere(&mut self) {
-        self.note(false);
-    }
-
-    /// Notes are dropped, as when there are too many.
-    pub fn lose_notes(&mut self) {
-        self.notes = VecDeque::from([Note::Lost]);
-    }
-
-    /// A transaction of someone else's became real.
-    fn note(&mut self, is_about_us: bool) {
-        self.generation += 1;
-        if self.hears == Some(true) && !self.is_deaf {
-            let author = Some(Author { name: "nft".into(), pid: 4711 });
-            self.notes.push_back(Note::Transaction { generation: self.generation, is_about_us, author });
-        }
-    }
-
-    /// Someone else puts an element in.
-    pub fn intrude(&mut self, element: Element) {
-        let family = element_family(&element);
-        if let Some(table) = &mut self.tables[family] {
-            table.elements.insert((element.set(), key(&element)), Some(element));
-            self.note(true);
-        }
-    }
-
-    /// Someone else takes an element out.
-    pub fn snatch(&mut self, element: &Element) {
-        if let Some(table) = &mut self.tables[element_family(element)] {
-            table.elements.remove(&(element.set(), key(element)));
-            self.note(true);
-        }
-    }
-
-    /// Someone else removes a chain's rules.
-    pub fn flush_chain(&mut self, family: Family, chain: Chain) {
-        if let Some(table) = &mut self.tables[family]
-            && let Some(chain) = table.chains.get_mut(&chain.to_string())
-        {
-            chain.rules.clear();
-            self.note(true);
-        }
+    /// Whether something stands in for the table.
+    pub fn has_bridge(&self, family: Family) -> bool {
+        self.bridges[family].is_some()
     }
 
     /// What there is, in order, to compare two kernels.
@@ -123,10 +84,14 @@ impl Kernel for MemoryKernel {
         if let Some(error) = self.fault.as_mut().and_then(|fault| fault(batch)) {
             return Err(error);
         }
+        if self.largest.is_some_and(|largest| batch.ops.len() > largest) {
+            return Err(CommitError::Io(std::io::Error::from_raw_os_error(libc::EMSGSIZE)));
+        }
         if batch.generation.is_some_and(|generation| generation != self.generation) {
             return Err(CommitError::Stale);
         }
-        let mut table = self.tables[batch.family].clone();
+        let tables = if batch.table == BRIDGE { &mut self.bridges } else { &mut self.tables };
+        let mut table = tables[batch.family].clone();
         let mut refusals = Vec::new();
         for (op, what) in batch.ops.iter().enumerate() {
             let refused = match (what, &self.refuse) {
@@ -141,7 +106,7 @@ impl Kernel for MemoryKernel {
         if !refusals.is_empty() {
             return Err(CommitError::Refused(refusals));
         }
-        self.tables[batch.family] = table;
+        tables[batch.family] = table;
         self.generation += 1;
         self.committed.push(batch.ops.len());
         Ok(())
@@ -152,7 +117,8 @@ impl Kernel for MemoryKernel {
             self.unstable_reads -= 1;
             return Err(ReadError::Unstable);
         }
-        Ok(Snapshot { generation: Some(self.generation), table: self.contents(family) })
+        let has_bridge = self.bridges[family].is_some();
+        Ok(Snapshot { generation: Some(self.generation), table: self.contents(family), has_bridge })
     }
 
     fn generation(&mut self) -> Result<u32, ReadError> {
@@ -176,6 +142,7 @@ impl Table {
     fn state(&self) -> TableState {
         let mut state = TableState {
             comment: Some(self.comment.clone()),
+            tenure: self.tenure,
             sets: self.sets.clone(),
             chains: self.chains.clone(),
             ..TableState::default()
@@ -252,9 +219,21 @@ impl Table {
 }
 
 fn perform(table: &mut Option<Table>, op: &Op, family: Family) -> Result<(), i32> {
+    if table.as_ref().is_some_and(|table| table.tenure == Tenure::Others) {
+        return Err(libc::EPERM);
+    }
     match op {
-        Op::AddTable => {
-            table.get_or_insert_with(|| Table { comment: comment(), ..Table::default() });
+        Op::AddTable { own } => {
+            let tenure = if *own { Tenure::Ours } else { Tenure::Nobodys };
+            let made = || Table { comment: comment(), tenure, ..Table::default() };
+            let table = table.get_or_insert_with(made);
+            // A table that was made without an owner cannot be given one.
+            if *own && table.tenure == Tenure::Nobodys {
+                return Err(libc::EOPNOTSUPP);
+            }
+            if *own {
+                table.tenure = Tenure::Ours;
+            }
             return Ok(());
         }
         Op::DeleteTable => return table.take().map(drop).ok_or(libc::ENOENT),
@@ -262,7 +241,7 @@ fn perform(table: &mut Option<Table>, op: &Op, family: Family) -> Result<(), i32
     }
     let table = table.as_mut().ok_or(libc::ENOENT)?;
     match op {
-        Op::AddTable | Op::DeleteTable => {}
+        Op::AddTable { .. } | Op::DeleteTable => {}
         Op::AddSet(set) => {
             table.sets.insert(set.name().into(), SetState::of(*set, family));
         }

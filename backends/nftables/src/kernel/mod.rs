@@ -28,6 +28,9 @@ pub trait Kernel {
     /// The generation of the whole ruleset: every batch of anybody's that changes something counts one up.
     fn generation(&mut self) -> Result<u32, ReadError>;
 
+    /// Waits until packets that are on their way through the rules of before the last batch are through.
+    fn let_pass(&mut self) {}
+
     /// Whether [`Kernel::hear`] tells what others do.
     fn listens(&self) -> bool {
         false
@@ -121,6 +124,8 @@ pub struct Snapshot {
     pub generation: Option<u32>,
     /// our table, if it is there
     pub table: Option<TableState>,
+    /// what stood in for it is there, because somebody was interrupted while it was replaced
+    pub has_bridge: bool,
 }
 
 /// What is in our table. The elements of [`Set::Affinity`] belong to the packet path and are not read.
@@ -128,6 +133,8 @@ pub struct Snapshot {
 pub struct TableState {
     /// its comment
     pub comment: Option<String>,
+    /// whose it is
+    pub tenure: Tenure,
     /// its sets by name
     pub sets: BTreeMap<String, SetState>,
     /// its chains by name
@@ -136,6 +143,20 @@ pub struct TableState {
     pub elements: Vec<Element>,
     /// elements that we could not
     pub foreign: Vec<ForeignElement>,
+}
+
+/// Whose a table is: who but its owner wants to change it is refused (EPERM).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tenure {
+    /// anybody may change it
+    #[default]
+    Nobodys,
+    /// it outlived its owner: anybody may change it, or own it
+    Orphan,
+    /// this socket's
+    Ours,
+    /// another socket's
+    Others,
 }
 
 impl SetState {

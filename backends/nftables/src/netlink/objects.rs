@@ -94,14 +94,17 @@ fn write<T>(
     out.bytes.extend_from_slice(bytes);
 }
 
-/// A table, with its comment unless it is to be deleted.
-pub fn table(out: &mut Writer, family: Family, header: Header, name: &str, comment: Option<&str>) {
+/// A table, with its comment and NFT_TABLE_F_* unless it is to be deleted.
+pub fn table(out: &mut Writer, family: Family, header: Header, name: &str, made: Option<(&str, u32)>) {
     let name = c_string(name);
     // SAFETY: constructor and destructor belong together; strings and data are copied by the setters.
     let table = unsafe {
         let table = Object::new(sys::nftnl_table_alloc(), sys::nftnl_table_free);
         sys::nftnl_table_set_str(table.get(), sys::NFTNL_TABLE_NAME as u16, name.as_ptr());
-        if let Some(comment) = comment {
+        if let Some((comment, flags)) = made {
+            if flags != 0 {
+                sys::nftnl_table_set_u32(table.get(), sys::NFTNL_TABLE_FLAGS as u16, flags);
+            }
             let data = userdata::of_table(comment);
             sys::nftnl_table_set_data(
                 table.get(),

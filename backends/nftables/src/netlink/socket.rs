@@ -35,6 +35,11 @@ impl Socket {
         Ok(socket)
     }
 
+    /// The number by which the kernel knows it (nl_pid).
+    pub fn number(&self) -> u32 {
+        self.mnl.portid()
+    }
+
     /// Sends one datagram; the kernel has acted on it when this returns.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.len() > self.send_buffer {

@@ -16,9 +16,10 @@ use serde_json::{Value, json};
 
 pub const OPTIONS: Options = Options::slots(0x4000);
 pub const MARKS: Marks = Marks::DEFAULT;
-pub const WITH_IPVS: Options = Options { masquerade_mark: 0x4000, balancer: Balancer::Ipvs(MARKS) };
+pub const WITH_IPVS: Options =
+    Options { masquerade_mark: 0x4000, balancer: Balancer::Ipvs(MARKS), own: false };
 pub const BESIDE_IPVS: Options =
-    Options { masquerade_mark: 0x4000, balancer: Balancer::SlotsBesideIpvs(MARKS) };
+    Options { masquerade_mark: 0x4000, balancer: Balancer::SlotsBesideIpvs(MARKS), own: false };
 
 pub fn empty_table() -> ServiceTable {
     let settings = Settings {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use candidate::{Candidate, Programs};
 
-use super::{Contestant, Memory};
+use super::{Contestant, Kind, Memory};
 use crate::Error;
 use crate::api::Api;
 use crate::stage::Stage;
@@ -56,9 +56,14 @@ impl Daemon {
         self.process.as_ref().ok_or_else(|| format!("{label} does not run").into())
     }
 
-    /// An error that says how the process ended, if it has.
+    /// An error that says how the process ended, if it has, or what the API server could not answer.
     fn check(&mut self) -> Result<(), Error> {
         let label = self.candidate.contender().label();
+        if let Some(question) = self.api.refused() {
+            return Err(
+                format!("{label} asked what the benchmark's API server does not know, {question}").into()
+            );
+        }
         match self.process.as_mut().map(Process::end).transpose()?.flatten() {
             Some(end) => Err(format!("{label} has ended: {end}").into()),
             None => Ok(()),
@@ -102,6 +107,14 @@ impl Contestant for Daemon {
             None => Memory { resident: 0, peak: 0 },
         };
         Ok(Some(Memory { peak: now.peak.max(self.peak), ..now }))
+    }
+
+    /// kube-verdict applies a change at once, whenever the one before it was.
+    fn quiet(&self) -> Duration {
+        match self.candidate.contender().kind() {
+            Kind::Ours => Duration::from_millis(100),
+            _ => Duration::from_millis(1100),
+        }
     }
 
     fn order(&self) -> Result<Option<Vec<u32>>, Error> {

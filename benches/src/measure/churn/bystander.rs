@@ -12,7 +12,7 @@ use crate::workload::Protocol;
 const GAP: Duration = Duration::from_millis(5);
 /// How long an answer may take, where it takes a tenth of a millisecond: shorter than the kernel waits before it sends a
 /// SYN again, so that a lost one is a failure.
-const ANSWER: Duration = Duration::from_millis(500);
+const ANSWER: Duration = Duration::from_millis(900);
 
 /// A Service, and who may answer.
 #[derive(Clone, Debug)]

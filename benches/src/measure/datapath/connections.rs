@@ -10,7 +10,7 @@ use crate::workload::Protocol;
 const WARM_UP: u32 = 100;
 /// How long an answer may take, where it takes a tenth of a millisecond: shorter than the kernel waits before it sends a
 /// SYN again, so that a lost one is a failure.
-const ANSWER: Duration = Duration::from_millis(500);
+const ANSWER: Duration = Duration::from_millis(900);
 /// So many failures in a row say all that there is to say.
 const ENOUGH: u32 = 5;
 

@@ -3,17 +3,22 @@
 use std::io;
 use std::net::SocketAddrV4;
 use std::os::fd::AsRawFd;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
 
+use crate::Error;
 use crate::measure::percentile::sorted;
-use crate::stage::CLIENT;
+use crate::stage::{CLIENT, Stage};
 
 /// This many are sent before any counts: one in so many.
 const WARM_UP: u16 = 10;
+
+/// On a busy machine the last packets may still be on their way when all have been sent.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// What was sent.
 #[derive(Debug)]
@@ -50,6 +55,25 @@ pub fn send(to: SocketAddrV4, ports: u16, time: Duration) -> io::Result<Sent> {
         }
     }
     Ok(Sent { count, times: sorted(times) })
+}
+
+/// Whether what was sent came to endpoints, at their port: what does not arrive takes a different way, and so another time.
+/// One in a hundred may be lost.
+///
+/// # Errors
+/// Fewer have arrived.
+pub fn arrived(stage: &Stage, before: u64, sent: u16) -> Result<(), Error> {
+    let start = Instant::now();
+    loop {
+        let arrived = stage.unanswered()? - before;
+        if arrived * 100 >= u64::from(sent) * 99 {
+            return Ok(());
+        }
+        if start.elapsed() > SETTLING {
+            return Err(format!("of {sent} packets {arrived} arrived at endpoints").into());
+        }
+        sleep(SETTLING / 20);
+    }
 }
 
 /// An IPv4 packet with an empty UDP datagram; the kernel fills in the header's checksum.
