@@ -8,7 +8,7 @@
 use std::io::ErrorKind;
 
 use kube_verdict_ipvs::{Removed, kernel::Error};
-use kube_verdict_nftables::layout::{Marks, TABLE};
+use kube_verdict_nftables::layout::{BRIDGE, Marks, TABLE};
 use kube_verdict_table::Family;
 
 use super::arguments::Whose;
@@ -44,6 +44,10 @@ pub(super) fn run(only: Option<Whose>, marks: Marks, state: Option<&State>) -> R
 fn own_tables(failures: &mut Vec<String>) -> Result<(), Failure> {
     let mut netlink = kernel::open()?;
     for (family, name) in [(Family::V4, "ip kube-verdict"), (Family::V6, "ip6 kube-verdict")] {
+        // Left by somebody who was interrupted.
+        if let Err(error) = netlink.delete_table(family, BRIDGE) {
+            failures.push(format!("cannot remove what stands in for table {name}: {error}"));
+        }
         let done = match netlink.delete_table(family, TABLE) {
             Ok(true) => "removed",
             Ok(false) => "there is no",

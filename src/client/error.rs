@@ -69,6 +69,30 @@ impl ClientError {
     }
 }
 
+/// How much of a text of somebody else's is worth repeating.
+const CHARACTERS: usize = 400;
+
+/// A text of somebody else's for our log: one line, and not too long, whatever it was.
+pub fn printable(text: &str) -> String {
+    let mut words = String::new();
+    for word in text.split(|character: char| character.is_whitespace() || character.is_control()) {
+        if word.is_empty() {
+            continue;
+        }
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(word.chars().take(CHARACTERS + 1));
+        if words.len() > CHARACTERS {
+            let end = words.floor_char_boundary(CHARACTERS);
+            words.truncate(end);
+            words.push('…');
+            break;
+        }
+    }
+    words
+}
+
 /// An error and what led to it, each thing once.
 pub fn explain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -80,5 +104,20 @@ pub fn explain(error: &dyn Error) -> String {
         }
         source = error.source();
     }
-    text
+    printable(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_say_is_one_short_line() {
+        assert_eq!(printable("  <html>\r\n\x1b[31m <b>no</b>\0\u{85}\n"), "<html> [31m <b>no</b>");
+        assert_eq!(printable(""), "");
+        for text in ["x".repeat(1 << 20), "ä ".repeat(1 << 20), "\n".repeat(1 << 20) + &"语".repeat(1000)] {
+            let said = printable(&text);
+            assert!(said.len() <= CHARACTERS + 3 && said.ends_with('…'), "{said}");
+        }
+    }
 }

@@ -2,19 +2,26 @@
 //!
 //! [`connect`] finds out where the server is ([`origin`]) and gives a client. Behind it is a service of our own
 //! ([`renewing`]), which reads the credentials again when their files change, keeps to `qps` and `burst`, and is
-//! the one place that says when the server cannot be reached and when it can again ([`outage`]). Whoever asks
+//! the one place that says when the server cannot be reached and when it can again ([`outage`]). It does not trust the
+//! server with our memory or time: answers have limits ([`limit`]), and watches that end as soon as they begin are asked
+//! ever more rarely (`brief`). Whoever asks
 //! through it neither knows nor repeats any of that. What is asked for is not this room's business.
 
+mod backoff;
+mod brief;
 mod bucket;
 mod error;
+pub mod limit;
 mod origin;
 mod outage;
 mod renewing;
 mod requests;
 mod stamp;
 
+pub use backoff::{Backoff, chance};
 pub use bucket::Bucket;
-pub use error::{ClientError, explain};
+pub use error::{ClientError, explain, printable};
+pub use limit::is_excess;
 pub use requests::Requests;
 
 use crate::config;

@@ -5,20 +5,26 @@
 //! from the next request on, and a watch goes on with it where it was. Watches that are open keep their
 //! connection until the server ends it, as it does every few minutes. A file that became unusable is said once;
 //! the old client stays in use.
+//!
+//! An answer is waited for so long, and handed on within its limits ([`super::limit`]).
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use kube::Client;
 use kube::client::Body;
+use tokio::time::timeout;
 use tower_service::Service;
 
+use super::brief::{Briefs, News};
 use super::bucket::Bucket;
-use super::error::explain;
+use super::error::{explain, printable};
+use super::limit::{EVENT_BYTES, HEAD_TIME, Limited, Sort, TooLong, Watcher};
 use super::origin::{Connection, Origin};
 use super::outage::Outage;
 use super::requests::Requests;
@@ -27,6 +33,11 @@ use crate::config;
 
 /// How often files are looked at, at most.
 const LOOK: Duration = Duration::from_secs(1);
+/// An answer that does not begin within this time is worth a word.
+const SLOW: Duration = Duration::from_secs(15);
+/// How many lines events that are too long may make at once, and then a second.
+const LINES: u32 = 5;
+const LINES_PER_SECOND: f64 = 1.0 / 60.0;
 
 /// What a request goes through.
 #[derive(Clone)]
@@ -43,6 +54,9 @@ struct Shared {
     looked_at: Instant,
     bucket: Bucket,
     outage: Outage,
+    briefs: Briefs,
+    /// how often events are told of that are too long
+    lines: Bucket,
     requests: Requests,
 }
 
@@ -57,7 +71,10 @@ impl Renewing {
         let looked_at = Instant::now();
         let bucket = Bucket::new(settings.qps, settings.burst, looked_at);
         let outage = Outage::default();
-        let shared = Shared { origin, client, url, stamp, looked_at, bucket, outage, requests };
+        let briefs = Briefs::default();
+        let lines = Bucket::new(LINES_PER_SECOND, LINES, looked_at);
+        let shared =
+            Shared { origin, client, url, stamp, looked_at, bucket, outage, briefs, lines, requests };
         Renewing { shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -93,36 +110,41 @@ impl Shared {
         }
     }
 
+    /// How long a request has to wait for its turn.
+    fn wait(&mut self, is_watch: bool, path: &str, now: Instant) -> Duration {
+        let rest = if is_watch { self.briefs.wait(path, now) } else { Duration::ZERO };
+        self.bucket.take(now).max(rest)
+    }
+
     /// Counts an answer, and says what is new about the server.
-    fn note(&mut self, method: &Method, answer: &Result<Response<Body>, kube::Error>, now: Instant) {
-        let code = answer.as_ref().ok().map(|response| response.status().as_u16());
+    fn note(&mut self, method: &Method, answer: Result<StatusCode, String>, now: Instant) {
+        let code = answer.as_ref().ok().map(StatusCode::as_u16);
         let host = self.url.split("://").last().unwrap_or_default().trim_end_matches('/');
         self.requests.count(code, host, method.as_str());
-        let trouble = match answer {
-            Ok(response) => trouble(response.status()),
-            Err(error) => Some(reason(error)),
-        };
-        let url = &self.url;
-        match trouble {
-            Some(reason) => match self.outage.failed(&reason, now) {
-                Some(Duration::ZERO) => {
-                    tracing::warn!(
-                        "the API server {url} is of no use: {reason}; what is programmed stays; trying again"
-                    );
-                }
-                Some(since) => {
-                    tracing::warn!(
-                        "the API server {url} is of no use for {} s now: {reason}",
-                        since.as_secs()
-                    );
-                }
-                None => {}
-            },
+        match answer.map_or_else(Some, trouble) {
+            Some(reason) => self.say(&reason, now),
             None => {
                 if let Some(after) = self.outage.succeeded(now) {
+                    let url = &self.url;
                     tracing::info!("the API server {url} answers again, after {} s", after.as_secs());
                 }
             }
+        }
+    }
+
+    /// The server is of no use: says it, if that is news.
+    fn say(&mut self, reason: &str, now: Instant) {
+        let url = &self.url;
+        match self.outage.failed(reason, now) {
+            Some(Duration::ZERO) => {
+                tracing::warn!(
+                    "the API server {url} is of no use: {reason}; what is programmed stays; trying again"
+                );
+            }
+            Some(since) => {
+                tracing::warn!("the API server {url} is of no use for {} s now: {reason}", since.as_secs());
+            }
+            None => {}
         }
     }
 }
@@ -140,6 +162,7 @@ fn reason(error: &kube::Error) -> String {
 fn trouble(status: StatusCode) -> Option<String> {
     match status {
         StatusCode::UNAUTHORIZED => Some("it does not accept our credentials (401 Unauthorized)".into()),
+        status if status.is_redirection() => Some(format!("it says {status} and sends us elsewhere")),
         StatusCode::TOO_MANY_REQUESTS => Some("it is busy (429 Too Many Requests)".into()),
         status if status.is_server_error() => Some(format!("it says {status}")),
         _ => None,
@@ -147,7 +170,7 @@ fn trouble(status: StatusCode) -> Option<String> {
 }
 
 impl Service<Request<Body>> for Renewing {
-    type Response = Response<Body>;
+    type Response = Response<Limited<Body, Report>>;
     type Error = Box<dyn std::error::Error + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -158,15 +181,91 @@ impl Service<Request<Body>> for Renewing {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let wait = this.lock().bucket.take(Instant::now());
+            let (is_watch, path) = (is_watch(request.uri()), request.uri().path().to_owned());
+            let wait = this.lock().wait(is_watch, &path, Instant::now());
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
             }
             let client = this.lock().client(Instant::now());
             let method = request.method().clone();
-            let answer = client.send(request).await;
-            this.lock().note(&method, &answer, Instant::now());
-            answer.map_err(Into::into)
+            let answer = this.patiently(client.send(request)).await;
+            let now = Instant::now();
+            this.lock().note(&method, answer.as_ref().map(Response::status).map_err(reason), now);
+            let answer = answer?;
+            let sort = match answer.status() {
+                status if status.is_client_error() || status.is_server_error() => Sort::Refusal(status),
+                _ if is_watch => Sort::Watch,
+                _ => Sort::Whole,
+            };
+            let report = Report { shared: this.shared, path, began: now, is_watch: sort == Sort::Watch };
+            Ok(answer.map(|body| Limited::new(body, sort, report)))
         })
+    }
+}
+
+/// Whether a request asks for a watch.
+fn is_watch(uri: &Uri) -> bool {
+    let mut parameters = uri.query().unwrap_or_default().split('&');
+    parameters.any(|parameter| matches!(parameter, "watch=true" | "watch=1"))
+}
+
+impl Renewing {
+    /// Waits for the beginning of an answer: with a word when that takes long, and not for ever.
+    async fn patiently(
+        &self,
+        answer: impl Future<Output = Result<Response<Body>, kube::Error>>,
+    ) -> Result<Response<Body>, kube::Error> {
+        let mut answer = std::pin::pin!(answer);
+        if let Ok(answer) = timeout(SLOW, &mut answer).await {
+            return answer;
+        }
+        self.lock().say(&format!("it takes more than {} s to answer", SLOW.as_secs()), Instant::now());
+        let late = || {
+            let message = format!("it did not answer within {} s", HEAD_TIME.as_secs());
+            Err(kube::Error::Service(io::Error::new(io::ErrorKind::TimedOut, message).into()))
+        };
+        timeout(HEAD_TIME - SLOW, answer).await.unwrap_or_else(|_| late())
+    }
+}
+
+/// What is to be known of an answer's body.
+pub(super) struct Report {
+    shared: Arc<Mutex<Shared>>,
+    path: String,
+    began: Instant,
+    is_watch: bool,
+}
+
+impl Watcher for Report {
+    fn too_long(&mut self, line: TooLong) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who sends one may send many.
+        if shared.lines.take(Instant::now()).is_zero() {
+            tracing::error!(
+                "the API server {} sends an event of more than {} MiB at {}: it is passed over, and what is programmed of \
+                 its object stays; it begins {}",
+                shared.url,
+                EVENT_BYTES >> 20,
+                self.path,
+                printable(&line.beginning)
+            );
+        }
+    }
+
+    fn ended(&mut self) {
+        if !self.is_watch {
+            return;
+        }
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = shared.briefs.ended(&self.path, self.began, Instant::now());
+        let (url, path) = (&shared.url, &self.path);
+        match news {
+            Some(News::Bad) => tracing::warn!(
+                "the API server {url} ends watches of {path} as soon as they begin: does something on the way to it not \
+                 let streams through? What is programmed stays; trying again, ever more rarely"
+            ),
+            Some(News::Good) => tracing::info!("watches of {path} last again"),
+            None => {}
+        }
     }
 }

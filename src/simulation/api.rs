@@ -120,7 +120,8 @@ impl Api {
                     known.listed(object.clone(), &version.to_string());
                 });
                 if lasts_for == usize::MAX {
-                    self.inbox.put_list(*kind, known.list_ends());
+                    let (events, has_gaps) = known.list_ends();
+                    self.inbox.put_list(*kind, events, has_gaps);
                     *state = State::Follows(VecDeque::new());
                 }
             }

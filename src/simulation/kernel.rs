@@ -45,8 +45,7 @@ impl World {
         match self.rng.below(8) {
             0 => Fate::Fails(CommitError::Stale),
             1 => Fate::Fails(CommitError::Lost),
-            2 | 3 => Fate::GoesUnheard(CommitError::Lost),
-            4 => Fate::GoesUnheard(errno(libc::ENOMEM)),
+            2..=4 => Fate::GoesUnheard(CommitError::Lost),
             5 => Fate::Fails(CommitError::Refused(vec![Refusal { op, errno: libc::ENOMEM }])),
             // A chain is let go of a while after its last use, before Linux 6.2.
             6 if deletion.is_some() => Fate::Fails(CommitError::Refused(

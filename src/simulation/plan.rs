@@ -19,6 +19,8 @@ pub struct Plan {
     pub faults: usize,
     /// of readings that fail
     pub read_faults: usize,
+    /// operations that a batch may have
+    pub largest: Option<usize>,
     /// whether the kernel refuses single elements or servers for a while
     pub refuses: bool,
     /// of calls of the kernel between which somebody else acts
@@ -54,6 +56,7 @@ impl Plan {
             steps: 40,
             faults: 0,
             read_faults: 0,
+            largest: None,
             refuses: false,
             interludes: 0,
             others: 0,
@@ -76,6 +79,7 @@ impl Plan {
             steps: steps.unwrap_or_else(|| rng.pick(&[5, 15, 40])),
             faults,
             read_faults,
+            largest: rng.one_in(4).then(|| rng.pick(&[190, 250])),
             refuses: rng.one_in(3),
             interludes,
             others,

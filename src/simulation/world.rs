@@ -68,6 +68,7 @@ impl World {
     pub fn new(seed: u64, plan: Plan) -> Shared {
         let mut nft = MemoryKernel::new();
         nft.hears = plan.listens.then_some(true);
+        nft.largest = plan.largest;
         Rc::new(RefCell::new(World {
             plan,
             rng: Rng::new(seed ^ 0x5eed),

@@ -60,7 +60,7 @@ macro_rules! values {
     };
 }
 
-fields!(Service { metadata, spec, status });
+fields!(Service { metadata, spec, status } without { kind });
 fields!(ServiceSpec {
     service_type,
     cluster_ip,
@@ -81,14 +81,14 @@ fields!(ClientIpConfig { timeout_seconds });
 fields!(ServiceStatus { load_balancer });
 fields!(LoadBalancerStatus { ingress });
 fields!(LoadBalancerIngress { ip, ip_mode });
-fields!(EndpointSlice { metadata, address_type, endpoints, ports });
+fields!(EndpointSlice { metadata, address_type, endpoints, ports } without { kind });
 fields!(EndpointPort { name, protocol, port });
-fields!(Node { metadata, spec, status });
+fields!(Node { metadata, spec, status } without { kind });
 fields!(NodeSpec { pod_cidr, pod_cidrs, taints });
 fields!(NodeStatus { addresses });
 fields!(NodeAddress { address_type, address });
 fields!(Taint { key });
-fields!(ServiceCidr { metadata, spec });
+fields!(ServiceCidr { metadata, spec } without { kind });
 fields!(ServiceCidrSpec { cidrs });
 fields!(Metadata { namespace, name, creation_timestamp, deletion_timestamp, labels, annotations }
     without { resource_version });

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use crate::node::{EXTERNAL, NODE, NODE_PORT, WEB, WEB_6};
 use crate::talk::{Flow, Talk, enter};
 
+/// Between two connections of a client: whoever is started anew has to get a turn in an emulated machine.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// How long many new connections may take.
 const PATIENCE: Duration = Duration::from_secs(150);
 
@@ -66,22 +69,31 @@ impl Load {
     pub fn begin() -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let (count, slow) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let client = |(from, to): &(&'static str, &'static str)| {
-            let (from, to) = (*from, *to);
+        let client = |from: &'static str, once: Box<dyn Fn() + Send>| {
             let (stop, count, slow) = (Arc::clone(&stop), Arc::clone(&count), Arc::clone(&slow));
             thread::spawn(move || {
                 enter(from);
                 while !stop.load(Ordering::Relaxed) {
                     let start = Instant::now();
-                    let mut talk = Talk::open(from, to);
-                    talk.go_on();
-                    talk.reset();
+                    once();
                     count.fetch_add(1, Ordering::Relaxed);
                     slow.fetch_add(usize::from(start.elapsed() >= RESENT), Ordering::Relaxed);
+                    thread::sleep(PAUSE);
                 }
             })
         };
-        let threads = WAYS[..6].iter().map(client).collect();
+        let talk = |to| {
+            move || {
+                let mut talk = Talk::open_here(to);
+                talk.go_on();
+                talk.reset();
+            }
+        };
+        // A datagram is not sent again: one that is lost is a failure.
+        let flow = |to| move || drop(Flow::begin_here(to).go_on());
+        let mut threads: Vec<_> =
+            WAYS[..6].iter().map(|(from, to)| client(from, Box::new(talk(to)))).collect();
+        threads.extend(ECHO.iter().map(|(from, to)| client(from, Box::new(flow(to)))));
         Load { stop, count, slow, threads }
     }
 

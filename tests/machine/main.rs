@@ -28,7 +28,7 @@ const INSIDE: &str = "KUBE_VERDICT_IN_MACHINE";
 /// The kernel that is tested when nobody says otherwise.
 const KERNEL: &str = "6.1";
 /// How long everything may take, in seconds: emulation is slow, and the host may have other things to do.
-const LIMIT: &str = "600";
+const LIMIT: &str = "900";
 
 const TESTS: &[(&str, fn())] = &[
     // The first: all others load IPVS.

@@ -50,13 +50,17 @@ fn answer(name: &str, stream: TcpStream) -> Option<()> {
     Some(())
 }
 
-/// Connects from a port that nobody has used before. IPVS cannot tell the answers of two connections apart that come
-/// from one port, go to two addresses, and get the same real server; a client chooses its ports by address.
-fn connect(to: &SocketAddr) -> io::Result<TcpStream> {
-    static NEXT: AtomicU16 = AtomicU16::new(33_000);
+/// A port that nobody has used before. IPVS cannot tell the answers of two connections apart that come from one port, go
+/// to two addresses, and get the same real server; a client chooses its ports by address.
+fn own_port(to: &SocketAddr) -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(11_000);
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    SocketAddr::new(any, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn connect(to: &SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(*to), Type::STREAM, None)?;
-    socket.bind(&SocketAddr::new(any, NEXT.fetch_add(1, Ordering::Relaxed)).into())?;
+    socket.bind(&own_port(to).into())?;
     socket.connect_timeout(&(*to).into(), PATIENCE)?;
     Ok(socket.into())
 }
@@ -72,9 +76,13 @@ pub struct Talk {
 impl Talk {
     /// Opens one from a namespace.
     pub fn open(netns: &str, to: &str) -> Talk {
+        within(netns, || Talk::open_here(to))
+    }
+
+    /// Opens one from the thread's own namespace.
+    pub fn open_here(to: &str) -> Talk {
         let to: SocketAddr = to.parse().expect("an address and a port");
-        let stream = within(netns, || connect(&to))
-            .unwrap_or_else(|error| panic!("{netns} cannot connect to {to}: {error}"));
+        let stream = connect(&to).unwrap_or_else(|error| panic!("cannot connect to {to}: {error}"));
         stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
         let answers = BufReader::new(stream.try_clone().expect("the same socket"));
         Talk { stream, answers, words: 0 }
@@ -131,13 +139,14 @@ pub struct Flow {
 impl Flow {
     /// Begins one from a namespace.
     pub fn begin(netns: &str, to: &str) -> Flow {
+        within(netns, || Flow::begin_here(to))
+    }
+
+    /// Begins one from the thread's own namespace.
+    pub fn begin_here(to: &str) -> Flow {
         let to: SocketAddr = to.parse().expect("an address and a port");
-        let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = within(netns, || {
-            let socket = UdpSocket::bind(any).expect("a socket");
-            socket.connect(to).map(|()| socket)
-        });
-        let socket = socket.unwrap_or_else(|error| panic!("{netns} to {to}: {error}"));
+        let socket = UdpSocket::bind(own_port(&to)).expect("a socket");
+        socket.connect(to).unwrap_or_else(|error| panic!("to {to}: {error}"));
         socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
         Flow { socket, words: 0 }
     }

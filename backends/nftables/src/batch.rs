@@ -2,7 +2,7 @@
 
 use kube_verdict_table::Family;
 
-use crate::layout::{Chain, Element, Rule, Set};
+use crate::layout::{Chain, Element, Rule, Set, TABLE};
 
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct ForeignElement {
 pub struct Batch {
     /// whose table
     pub family: Family,
+    /// which of the two: ours, or what stands in for it
+    pub table: &'static str,
     /// in this order
     pub ops: Vec<Op>,
     /// the ruleset's generation that the operations are based on; the kernel refuses others (NFNL_BATCH_GENID)
@@ -60,7 +62,12 @@ pub struct Batch {
 impl Batch {
     /// Nothing to do yet.
     pub fn new(family: Family) -> Self {
-        Batch { family, ops: Vec::new(), generation: None }
+        Batch { family, table: TABLE, ops: Vec::new(), generation: None }
+    }
+
+    /// The same about other operations, of which there are none yet.
+    pub fn clone_head(&self) -> Self {
+        Batch { ops: Vec::new(), ..*self }
     }
 
     /// Whether there is nothing to do.

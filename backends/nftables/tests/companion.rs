@@ -188,3 +188,32 @@ fn service_ports_keep_their_marks_when_somebody_removes_all_rules() {
     ours.sync(&table, Instant::now()).unwrap();
     assert_eq!(of_services(&mut ours), before);
 }
+
+#[test]
+fn however_often_a_batch_fails_the_same_virtual_servers_are_asked_for() {
+    use kube_verdict_nftables::kernel::CommitError;
+
+    let mut table = empty_table();
+    for n in 1..=3 {
+        table.update([service(n, 0)]);
+        table.update(slices(n, &[1, 2]));
+    }
+    let (mut ours, follower) = ours();
+    let mut seen = BTreeSet::new();
+    for attempt in 0..12 {
+        // Somebody else is faster, an answer is lost, or nothing is taken at all.
+        let mut errors =
+            vec![CommitError::Io(std::io::Error::from_raw_os_error(libc::EPERM)), CommitError::Lost];
+        errors.extend((0..attempt % 3).map(|_| CommitError::Stale));
+        ours.kernel_mut().fault = Some(Box::new(move |_| errors.pop()));
+        let _ = ours.sync(&table, Instant::now());
+        seen.insert(follower.0.lock().unwrap().servers.v4.keys().copied().collect::<Vec<u32>>());
+    }
+    assert_eq!(seen.len(), 1, "{seen:x?}");
+    ours.kernel_mut().fault = None;
+    ours.sync(&table, Instant::now()).unwrap();
+    assert_eq!(
+        marks(&mut ours, &table, Family::V4).keys().copied().collect::<Vec<u32>>(),
+        *seen.first().unwrap()
+    );
+}

@@ -14,7 +14,7 @@ use common::{
     BESIDE_IPVS, OPTIONS, WITH_IPVS, any_change, empty_table, random, service, service_cidr, slices,
 };
 use kube_verdict_nftables::batch::{Batch, Op};
-use kube_verdict_nftables::kernel::CommitError;
+use kube_verdict_nftables::kernel::{CommitError, ReadError, Snapshot};
 use kube_verdict_nftables::layout::{Chain, Element, Entry, Over, Space, Verdict};
 use kube_verdict_nftables::{Kernel, Netlink, Nftables, Options, render};
 use kube_verdict_table::{Family, Frontend, Protocol, ServiceTable};
@@ -218,4 +218,63 @@ fn changes_leave_what_a_fresh_sync_would_write() {
             }
         });
     }
+}
+
+/// Set in the process that has no rights in the initial namespace.
+const WITHOUT_RIGHTS: &str = "KUBE_VERDICT_TEST_WITHOUT_RIGHTS";
+
+/// The kernel, and what it said to each batch.
+struct Noting(Netlink, Vec<Option<i32>>);
+
+impl Kernel for Noting {
+    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        let result = self.0.commit(batch);
+        self.1.push(match &result {
+            Err(CommitError::Io(error)) => error.raw_os_error(),
+            _ => None,
+        });
+        result
+    }
+
+    fn read(&mut self, family: Family) -> Result<Snapshot, ReadError> {
+        self.0.read(family)
+    }
+
+    fn generation(&mut self) -> Result<u32, ReadError> {
+        self.0.generation()
+    }
+}
+
+/// Without CAP_NET_ADMIN in the initial namespace, as in a container with namespaces of its own, a socket's buffer
+/// grows to net.core.wmem_max and no further.
+#[test]
+fn what_the_socket_cannot_take_at_once_goes_in_parts() {
+    if std::env::var_os(WITHOUT_RIGHTS).is_none() {
+        let name = "what_the_socket_cannot_take_at_once_goes_in_parts";
+        let mut again = std::process::Command::new("unshare");
+        again.args(["--user", "--map-root-user", "--net"]).arg(std::env::current_exe().unwrap());
+        again.args(["--exact", name, "--nocapture"]).env(WITHOUT_RIGHTS, "1");
+        let output = again.output().expect("unshare of util-linux");
+        let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let most =
+        std::fs::read_to_string("/proc/sys/net/core/wmem_max").unwrap().trim().parse::<usize>().unwrap();
+    let mut table = empty_table();
+    // A Service has more than 5 kB in each family, and the kernel doubles what is asked for.
+    for n in 1..=u16::try_from(2 * most / 5000).unwrap().max(100) {
+        table.update([service(n, u32::from(n))]);
+        table.update(slices(n, &[1, 2, 3, 4, 5, 6]));
+    }
+    let mut ours = Nftables::new(Noting(Netlink::open().unwrap(), vec![]), OPTIONS);
+    let report = ours.sync(&table, Instant::now()).unwrap();
+    assert_eq!((report.batches, report.refused.len()), (2, 0));
+    let said = &ours.kernel_mut().1;
+    assert!(
+        said.contains(&Some(libc::EMSGSIZE)) && said.iter().filter(|errno| errno.is_none()).count() > 2,
+        "{said:?}"
+    );
+    let mut again = Nftables::new(Netlink::open().unwrap(), OPTIONS);
+    assert_eq!(again.sync(&table, Instant::now()).unwrap().operations, 0);
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use common::{OPTIONS, empty_table, service, service_cidr, slices};
 use kube_verdict_nftables::kernel::memory::MemoryKernel;
-use kube_verdict_nftables::kernel::{CommitError, TableState};
+use kube_verdict_nftables::kernel::{CommitError, TableState, Tenure};
 use kube_verdict_nftables::layout::{Chain, Element, Entry, Over, Scope, Set, Space, Verdict};
-use kube_verdict_nftables::{Culprit, Error, Kernel, Nftables};
+use kube_verdict_nftables::{Culprit, Error, Kernel, Nftables, Options};
 use kube_verdict_table::{Backend, Family, Frontend, Protocol, ServiceTable};
 use proptest::prelude::*;
 
@@ -125,6 +125,29 @@ fn what_one_family_refuses_is_not_forgotten_when_the_other_is_compared() {
     ours.sync(&table, due).unwrap();
     assert_eq!(ours.quarantined(), 0);
     assert!(contents(&mut ours) == ideal(&table));
+}
+
+#[test]
+fn what_is_too_large_goes_in_parts() {
+    let table = some_services();
+    let mut ours = backend();
+    ours.kernel_mut().largest = Some(260);
+    let report = ours.sync(&table, Instant::now()).unwrap();
+    assert_eq!((report.batches, report.refused.len()), (2, 0));
+    assert!(ours.kernel_mut().committed.len() > 4, "{:?}", ours.kernel_mut().committed);
+    assert!(ours.kernel_mut().committed.iter().all(|operations| *operations <= 260));
+    assert!(contents(&mut ours) == ideal(&table));
+    // Nothing of it looks as if somebody else had been there.
+    assert!(ours.verify(&table, Instant::now()).is_none());
+    // Of what the kernel refuses in any part, it is known whose it is.
+    let mut ours = backend();
+    ours.kernel_mut().largest = Some(260);
+    let bad = cluster_ip(7);
+    ours.kernel_mut().refuse =
+        Some(Box::new(move |element| (element.frontend() == Some(bad)).then_some(libc::ENOMEM)));
+    let report = ours.sync(&table, Instant::now()).unwrap();
+    let culprits: Vec<Culprit> = report.refused.iter().map(|refused| refused.culprit).collect();
+    assert_eq!(culprits, [Culprit::Frontend(bad)]);
 }
 
 #[test]
@@ -428,5 +451,117 @@ proptest! {
         prop_assert_eq!(held(&ours), counted(&mut ours));
         let quiet = ours.sync(&table, now).unwrap();
         prop_assert_eq!(quiet.operations, 0);
+    }
+}
+
+/// How many operations a sync of what is there already takes, and whose the table is then.
+fn synced(kernel: MemoryKernel, own: bool, table: &ServiceTable) -> (Ours, usize) {
+    let mut ours = Nftables::new(kernel, Options { own, ..OPTIONS });
+    let report = ours.sync(table, Instant::now()).unwrap();
+    (ours, report.operations)
+}
+
+fn tenure(ours: &Ours) -> Tenure {
+    ours.kernel().contents(Family::V4).unwrap().tenure
+}
+
+#[test]
+fn a_table_is_owned_taken_over_and_left_alone_as_asked() {
+    let table = some_services();
+    let (ours, _) = synced(MemoryKernel::new(), true, &table);
+    assert_eq!(tenure(&ours), Tenure::Ours);
+    let orphaned = |ours: Ours| {
+        let mut kernel = ours.into_kernel();
+        Family::BOTH.into_iter().for_each(|family| kernel.pass_on(family, Tenure::Orphan));
+        kernel
+    };
+    // Its owner is gone: taking it over is all that there is to do.
+    let (ours, operations) = synced(orphaned(ours), true, &table);
+    assert_eq!((tenure(&ours), operations), (Tenure::Ours, 2));
+    // Or nothing is, without the wish.
+    let (ours, operations) = synced(orphaned(ours), false, &table);
+    assert_eq!((tenure(&ours), operations), (Tenure::Orphan, 0));
+    // One that never had an owner is made anew, and has all that it had, known or not.
+    let (mut ours, _) = synced(MemoryKernel::new(), false, &table);
+    let before = contents(&mut ours);
+    let mut fewer = empty_table();
+    fewer.update([service_cidr(&["10.96.0.0/16"])]);
+    let mut owner = Nftables::new(ours.into_kernel(), Options { own: true, ..OPTIONS });
+    owner.keep_unknown(true);
+    owner.sync(&fewer, Instant::now()).unwrap();
+    assert_eq!(tenure(&owner), Tenure::Ours);
+    let services = |state: &Option<TableState>| {
+        let elements = &state.as_ref().unwrap().elements;
+        elements.iter().filter(|element| matches!(element, Element::Frontend(..))).count()
+    };
+    assert_eq!(services(&contents(&mut owner)[0]), services(&before[0]));
+}
+
+#[test]
+fn what_is_anothers_is_no_elements_fault() {
+    let table = some_services();
+    let (ours, _) = synced(MemoryKernel::new(), true, &table);
+    let mut kernel = ours.into_kernel();
+    kernel.pass_on(Family::V4, Tenure::Others);
+    kernel.snatch(&Element::ClusterIp("10.96.0.1".parse().unwrap()));
+    let mut ours = Nftables::new(kernel, OPTIONS);
+    let errors = ours.sync(&table, Instant::now()).unwrap_err();
+    assert_eq!((errors.len(), ours.quarantined()), (1, 0));
+    assert!(errors[0].to_string().contains("another process owns our table"), "{}", errors[0]);
+}
+
+#[test]
+fn another_layout_is_replaced_and_nothing_is_believed_of_it() {
+    let table = some_services();
+    let foreign = Element::ClusterIp("192.0.2.99".parse().unwrap());
+    for comment in ["kube-verdict layout 99; in other words", "kube-verdict layout 0;", "somebody's"] {
+        let (ours, _) = synced(MemoryKernel::new(), false, &table);
+        let mut kernel = ours.into_kernel();
+        kernel.intrude(foreign);
+        Family::BOTH.into_iter().for_each(|family| kernel.relabel(family, comment));
+        let batches = kernel.committed.len();
+        let mut ours = Nftables::new(kernel, OPTIONS);
+        // Not even what it knows and we do not: who knows what that is.
+        ours.keep_unknown(true);
+        ours.sync(&table, Instant::now()).unwrap();
+        assert_eq!(contents(&mut ours), ideal(&table), "{comment}");
+        assert_eq!(ours.kernel().committed.len(), batches + 2 * 3, "a bridge, the table, and no bridge");
+        assert!(Family::BOTH.into_iter().all(|family| !ours.kernel().has_bridge(family)));
+        let report = ours.sync(&table, Instant::now()).unwrap();
+        assert_eq!(report.operations, 0);
+    }
+}
+
+#[test]
+fn other_words_in_the_comment_are_no_other_layout() {
+    let table = some_services();
+    let (ours, _) = synced(MemoryKernel::new(), false, &table);
+    let mut kernel = ours.into_kernel();
+    let comment = kube_verdict_nftables::layout::comment().replace("not to be edited", "in other words");
+    Family::BOTH.into_iter().for_each(|family| kernel.relabel(family, &comment));
+    let (_, operations) = synced(kernel, false, &table);
+    assert_eq!(operations, 0);
+}
+
+#[test]
+fn a_replacement_that_is_interrupted_anywhere_is_finished_by_the_next() {
+    let table = some_services();
+    for after in 0..6 {
+        let (ours, _) = synced(MemoryKernel::new(), false, &table);
+        let mut kernel = ours.into_kernel();
+        Family::BOTH.into_iter().for_each(|family| kernel.relabel(family, "kube-verdict layout 99;"));
+        let mut left = after;
+        kernel.fault = Some(Box::new(move |_| {
+            let is_over = left == 0;
+            left -= i32::from(!is_over);
+            is_over.then(|| CommitError::Io(io::ErrorKind::Interrupted.into()))
+        }));
+        let mut ours = Nftables::new(kernel, OPTIONS);
+        let _ = ours.sync(&table, Instant::now());
+        let mut kernel = ours.into_kernel();
+        kernel.fault = None;
+        let (mut ours, _) = synced(kernel, false, &table);
+        assert_eq!(contents(&mut ours), ideal(&table), "after {after} batches");
+        assert!(Family::BOTH.into_iter().all(|family| !ours.kernel().has_bridge(family)), "{after}");
     }
 }

@@ -23,6 +23,6 @@ pub struct Arguments {
 /// Something that is needed is not there.
 pub fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let programs = arguments.programs.find()?;
-    inside::measure(&arguments.part, &programs.daemon).map_err(|error| error.to_string())?;
+    inside::measure(&arguments.part, &programs.kube_verdict).map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }

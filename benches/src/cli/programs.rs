@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::Error;
-use crate::runner::Programs;
+use crate::contender::daemon::Programs;
 
 /// The options that name them.
 #[derive(Clone, Debug, Default, Args)]
@@ -46,7 +46,7 @@ impl Paths {
             Some(path) => Some(path.clone()),
             None => candidates().into_iter().find(|path| path.is_file()),
         };
-        Ok(Programs { daemon, kube_proxy })
+        Ok(Programs { kube_verdict: daemon, kube_proxy })
     }
 }
 

@@ -12,18 +12,19 @@ use nix::sys::signal::{SigSet, Signal};
 use super::programs::Paths;
 use super::turn;
 use crate::Error;
+use crate::contender::daemon::Programs;
 use crate::contender::{Contender, Kind};
 use crate::measure::Effort;
 use crate::report;
 use crate::results::{Absence, Entrant, Group, Results, SCHEMA};
-use crate::runner::{self, End, Limit, Message, Order, Outside, Plan, Programs, Progress, Setting, Slot};
+use crate::runner::{self, End, Limit, Message, Order, Outside, Plan, Progress, Setting, Slot};
 use crate::workload::Size;
 
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Numbers of Services
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,100,1000,5000,10000")]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,1000,10000")]
     services: Vec<u32>,
     /// Number of endpoints of each Service
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -49,6 +50,9 @@ pub struct Arguments {
     /// Seconds to wait for anything to come true; who is slower has failed, and is not tried at larger sizes
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     patience: u64,
+    /// Seconds that a measurement takes about once it has enough [default: by the time that there is]
+    #[arg(long, value_name = "SECONDS")]
+    budget: Option<f64>,
     /// Where to write results.json and the report; must not hold another run's [default: bench-DATE-TIME]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -90,7 +94,13 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         Limit::Time(time) => Some(time),
         Limit::Rounds(_) => None,
     };
-    let mut house = House { start: Instant::now(), progress: Progress::start(about), folder, interrupted };
+    let mut house = House {
+        start: Instant::now(),
+        progress: Progress::start(about),
+        folder,
+        interrupted,
+        temporary: tempfile::tempdir()?,
+    };
     runner::perform(plan, &setting, &mut results, &mut house)?;
     house.progress.end();
     let report = report::write(&results, &house.folder)?;
@@ -175,15 +185,16 @@ impl Arguments {
         cast.flat_map(|who| sizes(*who).into_iter().map(|services| (services, *who))).collect()
     }
 
-    /// A turn's share of the time: of the six measurements of a turn, half of the time goes to waiting for what they need.
+    /// A turn's share of the time, of which most goes to waiting for contenders to come to rest.
     fn effort(&self, limit: Limit, turns: usize) -> Effort {
-        let budget = match limit {
-            Limit::Time(time) => time.as_secs_f64() / turns.max(1) as f64 / 12.0,
-            Limit::Rounds(_) => 1.0,
+        let budget = match (self.budget, limit) {
+            (Some(budget), _) => budget.clamp(0.01, 3600.0),
+            (None, Limit::Time(time)) => (time.as_secs_f64() / turns.max(1) as f64 / 12.0).clamp(0.5, 2.0),
+            (None, Limit::Rounds(_)) => 1.0,
         };
         Effort {
             patience: Duration::from_secs(self.patience),
-            budget: Duration::from_secs_f64(budget.clamp(0.2, 3.0)),
+            budget: Duration::from_secs_f64(budget),
             changes: 100,
         }
     }
@@ -214,6 +225,7 @@ fn begin(programs: &Programs) -> Results {
 fn notes(setting: &Setting, limit: Limit) -> Vec<String> {
     let Effort { patience, budget, changes } = setting.effort;
     let rounds = match limit {
+        Limit::Rounds(1) => "one round was asked for".to_owned(),
         Limit::Rounds(rounds) => format!("{rounds} rounds were asked for"),
         Limit::Time(time) => format!(
             "rounds were played for about {:.0} minutes, small sizes more often than large ones",
@@ -224,6 +236,9 @@ fn notes(setting: &Setting, limit: Limit) -> Vec<String> {
         format!("In each round every contender has a turn at every size, and each round begins with another one; {rounds}."),
         "Every turn begins with new network namespaces and a new process; nothing is warm but the kernel's and the \
          disk's caches, which earlier turns have filled."
+            .to_owned(),
+        "Clients and endpoints are pinned to the machine's last core; contenders are not pinned, and have all of them. \
+         Packets and connections are measured after packets of the same kind that do not count."
             .to_owned(),
         format!(
             "Whatever does not come true within {} s is a failure; a measurement takes about {:.1} s, and at most \
@@ -240,6 +255,7 @@ struct House {
     progress: Progress,
     folder: PathBuf,
     interrupted: Arc<AtomicBool>,
+    temporary: tempfile::TempDir,
 }
 
 impl Outside for House {
@@ -250,6 +266,9 @@ impl Outside for House {
         };
         let mut command = Command::new(program);
         command.args(turn::words(order));
+        // Temporary files of a turn that is killed go with the run's; Debian keeps programs where not every user looks.
+        command.env("TMPDIR", self.temporary.path());
+        command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
         let progress = &self.progress;
         let stop = || self.interrupted.load(Ordering::Relaxed);
         runner::run(command, runner::limit(&order.effort), &stop, &mut |message| {
@@ -281,7 +300,7 @@ impl Outside for House {
 /// Set by Ctrl-C, and by a request to end: what was measured until then is reported. The second one ends at once.
 fn watch_signals() -> Result<Arc<AtomicBool>, Error> {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
-    // Threads that are started later inherit it; programs do not.
+    // Threads that are started later inherit it, and so do programs: a turn undoes it.
     signals.thread_block()?;
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);

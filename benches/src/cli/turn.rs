@@ -81,7 +81,7 @@ pub fn words(order: &Order) -> Vec<String> {
         format!("--patience={}", order.effort.patience.as_secs_f64()),
         format!("--budget={}", order.effort.budget.as_secs_f64()),
         format!("--changes={}", order.effort.changes),
-        format!("--daemon={}", order.programs.daemon.display()),
+        format!("--daemon={}", order.programs.kube_verdict.display()),
     ];
     words.extend(order.skip.iter().map(|step| format!("--skip={step}")));
     words.extend(order.programs.kube_proxy.iter().map(|path| format!("--kube-proxy={}", path.display())));
@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
     use crate::cli;
-    use crate::runner::Programs;
+    use crate::contender::daemon::Programs;
 
     #[test]
     fn the_words_of_a_turn_are_understood() {
@@ -108,7 +108,7 @@ mod tests {
                 budget: Duration::from_secs(2),
                 changes: 7,
             },
-            programs: Programs { daemon: "/bin/sh".into(), kube_proxy: Some("/bin/cat".into()) },
+            programs: Programs { kube_verdict: "/bin/sh".into(), kube_proxy: Some("/bin/cat".into()) },
         };
         let line = [vec!["bench".to_owned()], words(&order)].concat();
         let cli::Command::Turn(found) = cli::Arguments::try_parse_from(line).unwrap().command else {

@@ -32,6 +32,8 @@ pub struct Rules {
     patience: Duration,
     cpu: Duration,
     is_stopped: bool,
+    /// the built-in chains lead to the rules
+    has_jumps: bool,
     /// the last sync that deleted stale chains (iptables), or that may have left some (nftables)
     last: Option<Instant>,
 }
@@ -57,7 +59,16 @@ impl Rules {
             Contender::RulesNftables => Shape::Nftables(Nftables::default()),
             other => return Err(format!("{} is not rules", other.label()).into()),
         };
-        Ok(Rules { shape, node, world, patience, cpu: Duration::ZERO, is_stopped: true, last: None })
+        Ok(Rules {
+            shape,
+            node,
+            world,
+            patience,
+            cpu: Duration::ZERO,
+            is_stopped: true,
+            has_jumps: false,
+            last: None,
+        })
     }
 
     /// Why a contender cannot take part on this machine, if so: its program is not there, or the kernel does not take its
@@ -99,9 +110,10 @@ impl Rules {
 impl Contestant for Rules {
     fn start(&mut self) -> Result<(), Error> {
         self.cpu = Duration::ZERO;
-        if let (Shape::Iptables { restore, .. }, None) = (&self.shape, self.last) {
+        if let (Shape::Iptables { restore, .. }, false) = (&self.shape, self.has_jumps) {
             let words = [*restore, "-w", "5", "--noflush"];
             self.cpu += load(&self.node, &words, &iptables::jumps(), self.patience)?.cpu;
+            self.has_jumps = true;
         }
         self.is_stopped = false;
         self.sync(None)

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::cast::Programs;
+use crate::contender::daemon::Programs;
 use crate::results::Machine;
 
 /// Programs whose versions are written down, and the word that makes each of them say its own.
@@ -14,7 +14,7 @@ pub fn machine(programs: &Programs) -> Machine {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let ours = [Some(("kube-verdict", programs.daemon.as_path()))];
+    let ours = [Some(("kube-verdict", programs.kube_verdict.as_path()))];
     let named = PROGRAMS.iter().map(|name| Some((*name, Path::new(name))));
     let peer = [programs.kube_proxy.as_deref().map(|path| ("kube-proxy", path))];
     Machine {
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn this_machine_is_described() {
-        let programs = Programs { daemon: "/nowhere".into(), kube_proxy: None };
+        let programs = Programs { kube_verdict: "/nowhere".into(), kube_proxy: None };
         let machine = machine(&programs);
         assert!(!machine.kernel.is_empty() && machine.cores > 0 && machine.memory > 0, "{machine:?}");
         assert!(machine.programs.iter().all(|(name, _)| name != "kube-verdict"), "{machine:?}");

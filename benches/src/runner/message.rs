@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::contender::Contender;
 use crate::results::Quantity;
 
 /// A line.
@@ -13,6 +14,8 @@ pub enum Message {
     Step(String),
     /// Something was measured.
     Sample {
+        /// of whom
+        contender: Contender,
         /// what
         quantity: Quantity,
         /// under which circumstances

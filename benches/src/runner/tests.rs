@@ -1,7 +1,7 @@
 //! The loop, with turns that only say what they would.
 
 use super::*;
-use crate::results::Quantity;
+use crate::results::{Entrant, Quantity};
 
 const OURS: Contender = Contender::KubeVerdictNftables;
 const PROXY: Contender = Contender::KubeProxyNftables;
@@ -43,16 +43,18 @@ fn performed(script: Script) -> (Results, Fake) {
         endpoints: 10,
         what: vec![Group::Program],
         effort: Effort { patience, budget: patience, changes: 1 },
-        programs: Programs { daemon: "kube-verdict".into(), kube_proxy: None },
+        programs: Programs { kube_verdict: "kube-verdict".into(), kube_proxy: None },
     };
-    let mut results = Results::default();
+    let entrant = |contender| Entrant { contender, version: String::new() };
+    let mut results = Results { contenders: [OURS, PROXY].map(entrant).into(), ..Results::default() };
     let mut fake = Fake { script, elapsed: Duration::ZERO, kept: 0, skipped: Vec::new() };
     perform(plan, &setting, &mut results, &mut fake).unwrap();
     (results, fake)
 }
 
-fn sample(hear: &mut dyn FnMut(Message)) {
-    hear(Message::Sample { quantity: Quantity::FirstSync, variant: String::new(), value: 1.0 });
+fn sample(order: &Order, hear: &mut dyn FnMut(Message)) {
+    let (contender, variant) = (order.contender, String::new());
+    hear(Message::Sample { contender, quantity: Quantity::FirstSync, variant, value: 1.0 });
 }
 
 fn failure(hear: &mut dyn FnMut(Message), what: &str, slow: bool) {
@@ -61,8 +63,8 @@ fn failure(hear: &mut dyn FnMut(Message), what: &str, slow: bool) {
 
 #[test]
 fn samples_of_all_rounds_are_kept_after_every_turn() {
-    let (results, fake) = performed(|_, hear| {
-        sample(hear);
+    let (results, fake) = performed(|order, hear| {
+        sample(order, hear);
         End::Over
     });
     assert_eq!((results.figures.len(), results.rounds, fake.kept), (4, 2, 8));
@@ -109,7 +111,7 @@ fn what_fails_at_once_is_tried_again() {
 #[test]
 fn a_death_is_a_failure_of_the_step_in_which_it_came() {
     let (results, fake) = performed(|order, hear| {
-        sample(hear);
+        sample(order, hear);
         hear(Message::Step("change".into()));
         if order.contender == PROXY { End::Died("signal 9".into()) } else { End::Over }
     });
@@ -121,7 +123,7 @@ fn a_death_is_a_failure_of_the_step_in_which_it_came() {
 #[test]
 fn after_an_interruption_there_is_what_there_was() {
     let (results, fake) = performed(|order, hear| {
-        sample(hear);
+        sample(order, hear);
         if order.size.services == 100 { End::Interrupted } else { End::Over }
     });
     assert_eq!((fake.kept, results.rounds, results.figures.len()), (3, 0, 3));

@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 
-use super::cast::{self, Programs};
+use super::cast;
 use super::message::Message;
 use super::steps::{FIRST, STEPS};
 use crate::Error;
 use crate::contender::Contender;
+use crate::contender::daemon::Programs;
 use crate::measure::{Effort, Turn};
-use crate::results::{Group, Quantity};
+use crate::parts;
+use crate::results::{Group, Key, Quantity};
 use crate::stage::Stage;
 use crate::workload::{Size, World};
 
@@ -43,21 +45,31 @@ pub struct Order {
 /// # Errors
 /// There is no stage, or the contender cannot play at all.
 pub fn play(order: &Order) -> Result<(), Error> {
+    // Contenders are to hear what they are told; the runner keeps it from itself.
+    SigSet::all().thread_unblock()?;
     isolate()?;
+    if order.contender == Contender::FloorNetlink {
+        tell(&Message::Step(KERNEL.to_owned()));
+        return parts::measure_kernel(order.size, &mut |key, value| tell(&sample(key, value)));
+    }
     let stage = catch("the stage", || Ok(Stage::new()))?;
     let world = World::new(order.size);
-    let mut contestant = cast::make(order.contender, &stage, &world, &order.programs)?;
+    let mut contestant = catch("the contender", || {
+        cast::make(order.contender, &stage, &world, &order.programs, order.effort.patience)
+    })?;
     let mut record = |quantity: Quantity, variant: &str, value: f64| {
         if order.what.contains(&quantity.group()) {
-            tell(&Message::Sample { quantity, variant: variant.to_owned(), value });
+            let (contender, size) = (order.contender, order.size);
+            tell(&sample(Key { quantity, contender, size, variant: variant.to_owned() }, value));
         }
     };
     let effort = order.effort;
     let mut turn =
         Turn { stage: &stage, contestant: contestant.as_mut(), world, effort, record: &mut record };
     for step in STEPS {
-        let wanted = step.groups.is_empty() || step.groups.iter().any(|group| order.what.contains(group));
-        if !wanted || order.skip.iter().any(|name| name == step.name) {
+        let wanted = step.groups.iter().any(|group| order.what.contains(group));
+        let can = step.kinds.contains(&order.contender.kind());
+        if !wanted || !can || order.skip.iter().any(|name| name == step.name) {
             continue;
         }
         tell(&Message::Step(step.name.to_owned()));
@@ -70,9 +82,16 @@ pub fn play(order: &Order) -> Result<(), Error> {
             }
         }
     }
-    tell(&Message::Step("the end".to_owned()));
-    let _ = turn.contestant.stop();
+    // What still runs is ended by the kernel, with this process.
     Ok(())
+}
+
+/// What the floor beneath programming is called in failures.
+const KERNEL: &str = "kernel";
+
+fn sample(key: Key, value: f64) -> Message {
+    let Key { quantity, contender, variant, .. } = key;
+    Message::Sample { contender, quantity, variant, value }
 }
 
 /// A panic is a failure like others.

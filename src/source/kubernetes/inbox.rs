@@ -27,6 +27,10 @@ struct Pending {
     has_begun: bool,
     /// a watch ended, which none does
     has_ended: bool,
+    /// kinds whose lists have gaps
+    gaps: Vec<Kind>,
+    /// whether there are any is news
+    gaps_changed: bool,
     events: Vec<ObjectEvent>,
     /// where in `events` an object is
     places: HashMap<ObjectKey, usize>,
@@ -38,6 +42,8 @@ impl Default for Pending {
             awaited: AWAITED.to_vec(),
             has_begun: false,
             has_ended: false,
+            gaps: Vec::new(),
+            gaps_changed: false,
             events: Vec::new(),
             places: HashMap::new(),
         }
@@ -57,12 +63,15 @@ impl Pending {
     }
 
     fn take(&mut self) -> Option<Batch> {
-        if !self.awaited.is_empty() || (self.has_begun && self.events.is_empty()) {
+        let is_quiet = self.events.is_empty() && !self.gaps_changed;
+        if !self.awaited.is_empty() || (self.has_begun && is_quiet) {
             return None;
         }
         self.has_begun = true;
+        self.gaps_changed = false;
         self.places = HashMap::new();
-        Some(Batch { events: std::mem::take(&mut self.events), ..Batch::default() })
+        let events = std::mem::take(&mut self.events);
+        Some(Batch { events, has_gaps: !self.gaps.is_empty(), ..Batch::default() })
     }
 }
 
@@ -73,10 +82,14 @@ impl Inbox {
         self.news.notify_one();
     }
 
-    /// A list is complete: what it changed, all at once.
-    pub(crate) fn put_list(&self, kind: Kind, events: Vec<ObjectEvent>) {
+    /// A list is complete, but for what could not be read: what it changed, all at once.
+    pub(crate) fn put_list(&self, kind: Kind, events: Vec<ObjectEvent>, has_gaps: bool) {
         let mut pending = self.lock();
         pending.awaited.retain(|awaited| *awaited != kind);
+        let had_gaps = !pending.gaps.is_empty();
+        pending.gaps.retain(|of| *of != kind);
+        pending.gaps.extend(has_gaps.then_some(kind));
+        pending.gaps_changed |= had_gaps == pending.gaps.is_empty();
         events.into_iter().for_each(|event| pending.put(event));
         drop(pending);
         self.news.notify_one();
@@ -142,7 +155,7 @@ mod tests {
 
     fn open() -> Inbox {
         let inbox = Inbox::default();
-        AWAITED.into_iter().for_each(|kind| inbox.put_list(kind, vec![]));
+        AWAITED.into_iter().for_each(|kind| inbox.put_list(kind, vec![], false));
         assert_eq!(inbox.try_take(), Some(Batch::default()));
         inbox
     }
@@ -150,12 +163,12 @@ mod tests {
     #[test]
     fn nothing_goes_out_before_all_lists_are_complete() {
         let inbox = Inbox::default();
-        inbox.put_list(Kind::Node, vec![]);
-        inbox.put_list(Kind::Service, vec![service("a", "10.0.0.1")]);
+        inbox.put_list(Kind::Node, vec![], false);
+        inbox.put_list(Kind::Service, vec![service("a", "10.0.0.1")], false);
         inbox.put(service("b", "10.0.0.2"));
-        inbox.put_list(Kind::ServiceCidr, vec![]);
+        inbox.put_list(Kind::ServiceCidr, vec![], false);
         assert_eq!(inbox.try_take(), None);
-        inbox.put_list(Kind::EndpointSlice, vec![]);
+        inbox.put_list(Kind::EndpointSlice, vec![], false);
         let events = inbox.try_take().unwrap().events;
         assert_eq!(events, [service("a", "10.0.0.1"), service("b", "10.0.0.2")]);
         assert_eq!(inbox.try_take(), None);
@@ -164,6 +177,21 @@ mod tests {
     #[test]
     fn the_first_batch_comes_even_if_there_is_nothing() {
         open();
+    }
+
+    #[test]
+    fn gaps_are_told_until_every_list_is_without() {
+        let inbox = open();
+        let gaps = |inbox: &Inbox| inbox.try_take().map(|batch| batch.has_gaps);
+        inbox.put_list(Kind::Service, vec![], true);
+        assert_eq!((gaps(&inbox), gaps(&inbox)), (Some(true), None));
+        inbox.put_list(Kind::EndpointSlice, vec![], true);
+        inbox.put_list(Kind::Service, vec![], false);
+        assert_eq!(gaps(&inbox), None);
+        inbox.put(gone("a"));
+        assert_eq!(gaps(&inbox), Some(true));
+        inbox.put_list(Kind::EndpointSlice, vec![], false);
+        assert_eq!((gaps(&inbox), gaps(&inbox)), (Some(false), None));
     }
 
     #[test]

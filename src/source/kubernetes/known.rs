@@ -21,6 +21,8 @@ pub(crate) struct Known {
 struct List {
     objects: HashMap<Box<str>, u64>,
     events: Vec<ObjectEvent>,
+    /// something in it could not be read
+    has_gaps: bool,
 }
 
 impl Known {
@@ -45,9 +47,19 @@ impl Known {
         self.objects.remove(&name_of(object)).map(|_| ObjectEvent::Deleted(object.key()))
     }
 
-    /// A list begins. One that was not completed is forgotten.
-    pub(crate) fn list_begins(&mut self) {
-        self.list = Some(List::default());
+    /// A list begins. One that was not completed is forgotten; whether there was one.
+    pub(crate) fn list_begins(&mut self) -> bool {
+        self.list.replace(List::default()).is_some()
+    }
+
+    /// A list ends before it is complete, and that is known.
+    pub(crate) fn list_failed(&mut self) {
+        self.list = None;
+    }
+
+    /// Something that was told could not be read. Whether it was of a list.
+    pub(crate) fn unreadable(&mut self) -> bool {
+        self.list.as_mut().map(|list| list.has_gaps = true).is_some()
     }
 
     /// An object of the list.
@@ -63,13 +75,18 @@ impl Known {
         list.objects.insert(name, mark);
     }
 
-    /// The list is complete: what it changes.
-    pub(crate) fn list_ends(&mut self) -> Vec<ObjectEvent> {
-        let List { objects, mut events } = self.list.take().unwrap_or_default();
+    /// The list is complete: what it changes, and whether it has gaps. What is not in a list with gaps may be in one of
+    /// them, and stays.
+    pub(crate) fn list_ends(&mut self) -> (Vec<ObjectEvent>, bool) {
+        let List { objects, mut events, has_gaps } = self.list.take().unwrap_or_default();
+        if has_gaps {
+            self.objects.extend(objects);
+            return (events, true);
+        }
         let gone = self.objects.keys().filter(|name| !objects.contains_key(*name));
         events.extend(gone.map(|name| ObjectEvent::Deleted(key_of(self.kind, name))));
         self.objects = objects;
-        events
+        (events, false)
     }
 }
 
@@ -113,7 +130,7 @@ mod tests {
     fn list(known: &mut Known, objects: &[(&str, &str)]) -> Vec<String> {
         known.list_begins();
         objects.iter().for_each(|(name, version)| known.listed(service(name, "x"), version));
-        words(known.list_ends())
+        words(known.list_ends().0)
     }
 
     #[test]
@@ -136,6 +153,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_from_a_list_with_gaps_stays() {
+        let mut known = Known::new(Kind::Service);
+        list(&mut known, &[("a", "1"), ("b", "2")]);
+        assert!(!known.unreadable(), "there is no list");
+        assert!(!known.list_begins());
+        assert!(known.unreadable());
+        known.listed(service("b", "x"), "3");
+        let (events, has_gaps) = known.list_ends();
+        assert_eq!((words(events), has_gaps), (vec!["+b".to_owned()], true));
+        assert_eq!(list(&mut known, &[("b", "3")]), ["-default/a"], "it is known yet, and plainly gone now");
+        known.list_begins();
+        assert!(known.list_begins(), "one broke off");
+    }
+
+    #[test]
     fn what_is_told_twice_is_news_once() {
         let mut known = Known::new(Kind::Service);
         assert_eq!(words(known.applied(service("a", "x"), "1")), ["+a"]);
@@ -154,6 +186,6 @@ mod tests {
         assert_eq!(known.applied(other(), "3"), None);
         known.list_begins();
         known.listed(other(), "4");
-        assert_eq!(known.list_ends(), []);
+        assert_eq!(known.list_ends(), (vec![], false));
     }
 }

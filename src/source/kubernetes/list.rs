@@ -5,7 +5,7 @@ use kube::{Api, Client};
 use kube_verdict_table::objects::{EndpointSlice, Kind, Node, ObjectEvent, Service, ServiceCidr};
 
 use super::watched::{Part, Selectors, Slim, Watched};
-use crate::client::explain;
+use crate::client::{explain, printable};
 
 /// How many objects a page has.
 const PAGE: u32 = 500;
@@ -54,7 +54,7 @@ async fn all<T: Watched>(
             }
             Err(error) => {
                 let message = match &error {
-                    kube::Error::Api(status) => status.message.clone(),
+                    kube::Error::Api(status) => printable(&status.message),
                     other => explain(other),
                 };
                 return Err(ListError { plural: T::PLURAL, message });

@@ -7,7 +7,6 @@
 //!
 //! How the server is reached is the business of [`crate::client`].
 
-mod backoff;
 pub(crate) mod inbox;
 pub(crate) mod known;
 mod list;

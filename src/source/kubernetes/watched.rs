@@ -2,7 +2,8 @@
 //! the table and not the API's objects. kube's client only ever sees an object's version.
 
 use std::borrow::Cow;
-use std::fmt::Debug;
+use std::cell::RefCell;
+use std::fmt::{Debug, Display};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher;
@@ -10,7 +11,7 @@ use kube_verdict_table::objects::{EndpointSlice, Kind, Metadata, Node, Object, S
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 
-use super::backoff::chance;
+use crate::client::chance;
 
 /// A kind that the API knows.
 pub(super) trait Watched: Clone + Debug + DeserializeOwned + Send + 'static {
@@ -62,10 +63,29 @@ impl<T: Watched> Slim<T> {
 
 impl<'de, T: Watched> Deserialize<'de> for Slim<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = T::deserialize(deserializer)?;
+        let mut object = T::deserialize(deserializer).inspect_err(keep)?;
+        if object.metadata().name.is_empty() {
+            return Err(serde::de::Error::custom("it has no name")).inspect_err(keep);
+        }
         let resource_version = object.metadata().resource_version.take().map(Into::into);
         Ok(Slim { meta: ObjectMeta { resource_version, ..ObjectMeta::default() }, object })
     }
+}
+
+thread_local! {
+    /// What is wrong with the object that was decoded last and could not be. kube's client takes an event that it cannot
+    /// decode for a refusal without words and forgets the error. Whoever complains does so in the same breath as he
+    /// gets that refusal, on the same thread.
+    static WHY: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+fn keep(error: &impl Display) {
+    WHY.set(Some(error.to_string()));
+}
+
+/// What was wrong with an object, for whoever got an error instead.
+pub(super) fn take_why() -> Option<String> {
+    WHY.take()
 }
 
 impl<T: Watched> kube::Resource for Slim<T> {
@@ -163,6 +183,21 @@ mod tests {
         let (object, version) = slim.into_parts();
         assert_eq!((object.metadata().resource_version.as_deref(), &*version), (None, "7"));
         assert_eq!(object.key().to_string(), "Service b/a");
+    }
+
+    #[test]
+    fn another_kind_or_none_that_has_a_name_is_not_taken() {
+        for (text, why) in [
+            (r#"{"kind":"Pod","metadata":{"name":"a"},"spec":{}}"#, "a Pod in place of a Service"),
+            (r#"{"kind":7,"metadata":{"name":"a"}}"#, "a 7 in place of a Service"),
+            (r#"{"kind":"Service","metadata":{"namespace":"a"}}"#, "no name"),
+            ("{}", "no name"),
+        ] {
+            let error = serde_json::from_str::<Slim<Service>>(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+        // In a list items have no kind.
+        assert!(serde_json::from_str::<Slim<Service>>(r#"{"metadata":{"name":"a"}}"#).is_ok());
     }
 
     #[test]

@@ -70,7 +70,14 @@ pub fn follow_when_there(path: PathBuf) -> io::Result<(Follower, mpsc::Receiver<
                 tracing::info!("the manifest directory {} can be read", path.display());
                 return Reader::new(directory, inbox, sender).run();
             }
-            std::thread::sleep(LOOK_SOON);
+            // Whoever wants it read again is answered: there is nothing to read.
+            let pending = inbox.wait_until(Instant::now() + LOOK_SOON);
+            for done in pending.again {
+                let _ = done.send(());
+            }
+            if pending.stop {
+                return;
+            }
         }
     })
 }

@@ -1,8 +1,9 @@
 //! From a document of any self-describing format to an [`Object`].
 
 use serde::Deserialize;
-use serde::de::Deserializer;
+use serde::de::{Deserializer, Error};
 
+use super::leaf::text;
 use super::{EndpointSlice, Kind, Node, Object, Service, ServiceCidr};
 
 impl Kind {
@@ -25,4 +26,29 @@ impl Object {
             Kind::ServiceCidr => Object::ServiceCidr(ServiceCidr::deserialize(deserializer)?),
         })
     }
+}
+
+/// A kind that is the one that is expected. Items of lists have none.
+fn is<'de, D: Deserializer<'de>>(kind: Kind, deserializer: D) -> Result<(), D::Error> {
+    let said = text(deserializer)?;
+    if said.is_empty() || &*said == kind.name() {
+        return Ok(());
+    }
+    Err(D::Error::custom(format_args!("a {said} in place of a {kind}")))
+}
+
+pub(super) fn is_service<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    is(Kind::Service, deserializer)
+}
+
+pub(super) fn is_endpoint_slice<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    is(Kind::EndpointSlice, deserializer)
+}
+
+pub(super) fn is_node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    is(Kind::Node, deserializer)
+}
+
+pub(super) fn is_service_cidr<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    is(Kind::ServiceCidr, deserializer)
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use std::fmt;
 
+use super::decode::is_endpoint_slice;
 use super::leaf::{Address, Leaf, LeafValue, Number, optional, optional_text, or_default, text};
 use super::metadata::Metadata;
 use crate::net::{Family, Protocol};
@@ -12,6 +13,9 @@ use crate::net::{Family, Protocol};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointSlice {
+    /// `kind`: nothing is kept of it; an object that says to be of another kind is refused
+    #[serde(default, deserialize_with = "is_endpoint_slice")]
+    pub kind: (),
     /// names, and the owner in a label
     #[serde(default, deserialize_with = "or_default")]
     pub metadata: Metadata,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use super::decode::is_node;
 use super::leaf::{Address, Leaf, optional, or_default, text};
 use super::metadata::Metadata;
 use crate::net::{Cidr, Family};
@@ -11,6 +12,9 @@ use crate::net::{Cidr, Family};
 /// A v1 Node. Its zone is `metadata.labels.zone`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Node {
+    /// `kind`: nothing is kept of it; an object that says to be of another kind is refused
+    #[serde(default, deserialize_with = "is_node")]
+    pub kind: (),
     /// name, zone label, deletion timestamp
     #[serde(default, deserialize_with = "or_default")]
     pub metadata: Metadata,

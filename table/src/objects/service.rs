@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use super::decode::is_service;
 use super::leaf::{Address, Leaf, LeafValue, Number, optional, or_default, text};
 use super::metadata::Metadata;
 use crate::fate::Policy;
@@ -13,6 +14,9 @@ use crate::net::{Cidr, Family, Protocol, parse_ip};
 /// A v1 Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Service {
+    /// `kind`: nothing is kept of it; an object that says to be of another kind is refused
+    #[serde(default, deserialize_with = "is_service")]
+    pub kind: (),
     /// names and labels
     #[serde(default, deserialize_with = "or_default")]
     pub metadata: Metadata,

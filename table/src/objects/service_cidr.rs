@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::decode::is_service_cidr;
 use super::leaf::{Leaf, or_default};
 use super::metadata::Metadata;
 use crate::net::Cidr;
@@ -9,6 +10,9 @@ use crate::net::Cidr;
 /// A ServiceCIDR.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct ServiceCidr {
+    /// `kind`: nothing is kept of it; an object that says to be of another kind is refused
+    #[serde(default, deserialize_with = "is_service_cidr")]
+    pub kind: (),
     /// name
     #[serde(default, deserialize_with = "or_default")]
     pub metadata: Metadata,

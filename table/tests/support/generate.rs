@@ -143,7 +143,7 @@ fn service() -> impl Strategy<Value = Object> {
                 Box::new(OurAnnotations { ipvs_scheduler: Some(text.into()), ..OurAnnotations::default() })
             });
             let status = ServiceStatus { load_balancer: LoadBalancerStatus { ingress } };
-            let mut object = Object::Service(Box::new(Service { metadata, spec, status }));
+            let mut object = Object::Service(Box::new(Service { kind: (), metadata, spec, status }));
             object.apply_api_defaults();
             object
         },
@@ -198,6 +198,7 @@ fn slice() -> impl Strategy<Value = Object> {
                 port: Some(leaf(port)),
             };
             Object::EndpointSlice(EndpointSlice {
+                kind: (),
                 metadata: metadata(namespace, format!("e{n}"), labels),
                 address_type: Some(leaf(AddressType::Ip(family))),
                 endpoints: endpoints.into(),
@@ -211,6 +212,7 @@ fn service_cidr() -> impl Strategy<Value = Object> {
     let pool = ["10.96.0.0/16", "10.96.0.0/24", "fd00:96::/64"].map(|text| text.parse::<Cidr>().unwrap());
     (1..3u8, select(pool.to_vec())).prop_map(|(n, cidr)| {
         Object::ServiceCidr(ServiceCidr {
+            kind: (),
             metadata: metadata("", format!("c{n}"), Labels::default()),
             spec: ServiceCidrSpec { cidrs: vec![leaf(cidr)] },
         })

@@ -8,14 +8,16 @@
 //! An element that the kernel refuses is quarantined with its frontend, reported, and tried again later; the
 //! rest goes on. What a quarantined frontend has in the kernel stays.
 
+mod bridge;
 mod companion;
 mod figures;
 mod others;
+mod parts;
 mod plan;
 mod report;
 mod term;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use kube_verdict_table::{Change, Family, PerFamily, ServicePortName, ServiceTable};
@@ -28,6 +30,7 @@ pub use companion::Companion;
 pub use figures::Figures;
 pub use others::Heard;
 use others::Others;
+use parts::Part;
 use plan::{Plan, shared_edits, with_unknown};
 pub(crate) use plan::{context, fill};
 use report::unsupported;
@@ -65,7 +68,7 @@ pub struct Nftables<K, C = ()> {
     options: Options,
     /// None: what the kernel has is not known
     states: PerFamily<Option<State>>,
-    /// those of the last state that was forgotten
+    /// those of the last state that was forgotten, or could not be had
     numbers: PerFamily<Option<Numbers>>,
     /// what the kernel refuses; each family is tried again by a comparison of its own
     quarantine: PerFamily<HashMap<Culprit, Term>>,
@@ -100,6 +103,16 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             took: PerFamily::default(),
             cleanup_failures: PerFamily::default(),
         }
+    }
+
+    /// The kernel it writes to.
+    pub fn kernel(&self) -> &K {
+        &self.kernel
+    }
+
+    /// Gives it back.
+    pub fn into_kernel(self) -> K {
+        self.kernel
     }
 
     /// The kernel it writes to.
@@ -165,12 +178,46 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         Some(self.sync(table, now))
     }
 
-    /// Commits a batch and counts it as ours.
+    /// Commits a batch; in parts if it is too large.
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        match self.send(batch) {
+            Err(error) if parts::is_too_large(&error) => self.commit_in_parts(batch, error),
+            result => result,
+        }
+    }
+
+    /// Has the kernel take a batch, and counts it as ours.
+    fn send(&mut self, batch: &Batch) -> Result<(), CommitError> {
         self.others.before_writing(&mut self.kernel);
         let result = self.kernel.commit(batch);
         self.others.wrote(result.is_ok(), self.kernel.listens());
         result
+    }
+
+    /// One part after the other, as long as nobody else writes between two.
+    fn commit_in_parts(&mut self, batch: &Batch, error: CommitError) -> Result<(), CommitError> {
+        let mut waiting = VecDeque::from(Part::whole(batch).halves());
+        if waiting.len() < 2 {
+            return Err(error);
+        }
+        tracing::debug!(
+            family = %batch.family, operations = batch.ops.len(), %error, "a batch is too large; sending it in parts"
+        );
+        let mut generation = batch.generation;
+        while let Some(mut part) = waiting.pop_front() {
+            part.batch.generation = generation;
+            match self.send(&part.batch) {
+                Ok(()) => generation = generation.map(others::next),
+                Err(error) => {
+                    let halves = if parts::is_too_large(&error) { part.halves() } else { vec![] };
+                    if halves.len() < 2 {
+                        return Err(part.blame(error));
+                    }
+                    halves.into_iter().rev().for_each(|half| waiting.push_front(half));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes the kernel equal to the table, whatever it holds now.
@@ -303,10 +350,13 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             let taken = self.companion.taken(family, now);
             let context = context(table, family, self.options);
             let numbers = (&*taken, self.numbers[family].as_ref());
+            let comment = snapshot.table.as_ref().and_then(|found| found.comment.clone());
             let plan = Plan::new(table, (context, self.options.own), snapshot.table, &out, numbers);
             let mut batch = plan.batch;
             batch.generation = snapshot.generation.filter(|_| attempt < STALE_ATTEMPTS);
             self.companion.raise(family, &plan.state.wanted(), now);
+            let has_bridge = snapshot.has_bridge;
+            let is_bridged = plan.is_replacement && self.build_bridge(&mut batch, has_bridge);
             let outcome = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
             match outcome {
                 Ok(()) => {
@@ -316,14 +366,28 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                     self.quarantine[family].retain(|_, quarantined| now < quarantined.until);
                     self.companion.lower(family, table, now);
                     self.remove_strays(&plan.strays, report);
+                    if plan.is_replacement {
+                        bridge::say(family, comment.as_deref());
+                    }
+                    if is_bridged || has_bridge {
+                        self.remove_bridge(family);
+                    }
                     self.states[family] = Some(plan.state);
                     self.numbers[family] = None;
                     report.synced.push(family);
                     return Ok(());
                 }
-                Err(CommitError::Stale | CommitError::Lost) => {}
-                Err(CommitError::Refused(refusals)) => self.blame(table, &batch, &refusals, now, report)?,
-                Err(error) => return Err(Error::commit(family, error)),
+                Err(error) => {
+                    // What goes along was raised for these numbers: the next attempt is to find it.
+                    self.numbers[family] = Some(plan.state.into_numbers());
+                    match error {
+                        CommitError::Stale | CommitError::Lost => {}
+                        CommitError::Refused(refusals) => {
+                            self.blame(table, &batch, &refusals, now, report)?;
+                        }
+                        error => return Err(Error::commit(family, error)),
+                    }
+                }
             }
         }
         Err(Error::commit(family, CommitError::Stale))

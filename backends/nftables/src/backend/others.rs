@@ -113,6 +113,6 @@ impl Others {
 }
 
 /// The generation after this one: the kernel's counter skips 0.
-fn next(generation: u32) -> u32 {
+pub(super) fn next(generation: u32) -> u32 {
     generation.checked_add(1).unwrap_or(1)
 }

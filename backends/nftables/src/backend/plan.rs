@@ -12,7 +12,7 @@ use super::{Culprit, Options};
 use crate::batch::{Batch, Op};
 use crate::bytecode::compile;
 use crate::kernel::{SetState, TableState, Tenure};
-use crate::layout::{Chain, Context, Element, Programme, Scope, Set, comment};
+use crate::layout::{Chain, Context, Element, Programme, Scope, Set, VERSION, version_of};
 use crate::state::{Edits, Numbers, State, hairpin};
 
 /// What a sync is about to do.
@@ -23,6 +23,8 @@ pub(super) struct Plan {
     pub(super) batch: Batch,
     /// chains and sets that are not ours, or no longer
     pub(super) strays: Batch,
+    /// the table that is there goes, and another comes
+    pub(super) is_replacement: bool,
 }
 
 impl Plan {
@@ -41,7 +43,9 @@ impl Plan {
             found.elements.sort_unstable();
             found
         });
-        let elements = found.as_ref().map_or(&[][..], |found| &found.elements);
+        // What another layout means by its elements nobody knows.
+        let is_readable = found.as_ref().is_some_and(|found| compatible(found, family));
+        let elements = found.as_ref().filter(|_| is_readable).map_or(&[][..], |found| &found.elements);
         let hints = hints(elements);
         for element in elements {
             let (frontend, number) = match element {
@@ -49,7 +53,11 @@ impl Plan {
                 Element::Mark(frontend, _, mark) => (frontend, state.number_of(*mark)),
                 _ => continue,
             };
-            if let Some((number, fate)) = number.zip(table.fate(frontend)) {
+            // What others write does not give a service port the number that another has.
+            let is_its = |number, service| before.is_none_or(|before| before.agree(service, number));
+            if let Some((number, fate)) = number.zip(table.fate(frontend))
+                && is_its(number, &fate.service)
+            {
                 state.adopt_number(&fate.service, number);
             }
         }
@@ -58,22 +66,23 @@ impl Plan {
         let mut edits = fill(&mut state, table, &hints, is_wanted);
         state.is_filled(taken);
         edits.retain(|element| !out.contains(&Culprit::of(element)));
-        let kept = elements.iter().filter(|element| out.contains(&Culprit::of(element)));
-        kept.for_each(|element| state.keep(element));
+        let kept = elements.iter().copied().filter(|element| out.contains(&Culprit::of(element)));
+        let kept: Vec<Element> = kept.collect();
+        kept.iter().for_each(|element| state.keep(element));
         match found {
-            Some(found) if compatible(&found, family) && may_belong(&found, own) => {
+            Some(found) if is_readable && may_belong(&found, own) => {
                 let mut plan = Plan::difference(state, edits, &found, out);
                 if own && found.tenure != Tenure::Ours {
                     plan.batch.ops.insert(0, Op::AddTable { own });
                 }
                 plan
             }
-            found => Plan::anew(state, edits, found.is_some(), own),
+            found => Plan::anew(state, edits, kept, found.is_some(), own),
         }
     }
 
     /// There is no table, or one of another layout: replace it as a whole.
-    fn anew(mut state: State, edits: Edits, replace: bool, own: bool) -> Self {
+    fn anew(mut state: State, edits: Edits, kept: Vec<Element>, replace: bool, own: bool) -> Self {
         let family = state.context().family;
         let contents = state.batch(edits);
         let mut batch = Batch::new(family);
@@ -84,7 +93,8 @@ impl Plan {
         batch.ops.extend(state.sets().into_iter().map(Op::AddSet));
         state.add_chains(&state.chains().iter().copied().collect::<Vec<_>>(), &mut batch);
         batch.ops.extend(contents.ops.into_iter().filter(|op| matches!(op, Op::Add(_))));
-        Plan { state, batch, strays: Batch::new(family) }
+        batch.ops.extend(kept.into_iter().map(Op::Add));
+        Plan { state, batch, strays: Batch::new(family), is_replacement: replace }
     }
 
     /// What `found` lacks and has too much of.
@@ -129,7 +139,7 @@ impl Plan {
         });
         batch.ops.extend(edits);
         let strays = strays(&state, &sets, found);
-        Plan { state, batch, strays }
+        Plan { state, batch, strays, is_replacement: false }
     }
 }
 
@@ -153,7 +163,7 @@ fn compatible(found: &TableState, family: Family) -> bool {
     let chains = found.chains.iter().all(|(name, state)| {
         name.parse::<Chain>().is_ok_and(|chain| state.hooks_like(chain.base())) || state.base.is_none()
     });
-    found.comment.as_deref() == Some(&comment()) && sets && chains
+    found.comment.as_deref().and_then(version_of) == Some(VERSION) && sets && chains
 }
 
 /// Whether a table can be given the owner that it should have. One that should have none may have outlived one.

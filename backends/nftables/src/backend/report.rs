@@ -163,7 +163,9 @@ fn hint(error: &io::Error) -> &'static str {
             ". Either CAP_NET_ADMIN is missing (run as root, or grant it), or another process owns our table \
              (`nft list tables` shows `flags owner`)"
         }
-        Some(libc::EMSGSIZE) => ". Raise net.core.wmem_max, or grant CAP_NET_ADMIN in the initial namespace",
+        Some(libc::EMSGSIZE) => {
+            ", and not in smaller parts either. Raise net.core.wmem_max, or grant CAP_NET_ADMIN in the initial namespace"
+        }
         Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::EINVAL) => {
             ". Is nf_tables there (CONFIG_NF_TABLES, Linux 5.10)? Try: modprobe nf_tables"
         }
@@ -174,6 +176,9 @@ fn hint(error: &io::Error) -> &'static str {
 /// The kernel refuses one of the constant rules, or what they need.
 pub(super) fn unsupported(op: &Op, family: Family, errno: i32) -> Error {
     let needs = match op {
+        _ if matches!(errno, libc::ENOMEM | libc::ENOBUFS) => {
+            "It has no memory for it just now; it is tried again".into()
+        }
         Op::AddTable { own: true } => {
             "A table that has an owner and outlives it needs Linux 6.9: do without --own-tables".into()
         }

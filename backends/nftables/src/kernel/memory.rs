@@ -16,7 +16,7 @@ use super::{
 };
 use crate::batch::{Batch, ForeignElement, Op};
 use crate::bytecode::{Expr, Jump, compile};
-use crate::layout::{Element, Set, comment};
+use crate::layout::{BRIDGE, Element, Set, comment};
 use crate::wire;
 pub use packet::{Ending, Packet};
 
@@ -42,6 +42,7 @@ pub type Refuse = Box<dyn Fn(&Element) -> Option<i32> + Send>;
 #[derive(Default)]
 pub struct MemoryKernel {
     tables: PerFamily<Option<Table>>,
+    bridges: PerFamily<Option<Table>>,
     generation: u32,
     /// batches that became real, each with its number of operations
     pub committed: Vec<usize>,
@@ -49,6 +50,8 @@ pub struct MemoryKernel {
     pub fault: Option<Fault>,
     /// asked for each element that is added
     pub refuse: Option<Refuse>,
+    /// larger batches are refused as a whole
+    pub largest: Option<usize>,
     /// so many of the next readings are disturbed
     pub unstable_reads: usize,
     /// whether others are heard: None, it is not listened at all; Some(false), just now not
@@ -64,6 +67,11 @@ impl MemoryKernel {
         MemoryKernel::default()
     }
 
+    /// Whether something stands in for the table.
+    pub fn has_bridge(&self, family: Family) -> bool {
+        self.bridges[family].is_some()
+    }
+
     /// What there is, in order, to compare two kernels.
     pub fn contents(&self, family: Family) -> Option<TableState> {
         self.tables[family].as_ref().map(Table::state)
@@ -76,10 +84,14 @@ impl Kernel for MemoryKernel {
         if let Some(error) = self.fault.as_mut().and_then(|fault| fault(batch)) {
             return Err(error);
         }
+        if self.largest.is_some_and(|largest| batch.ops.len() > largest) {
+            return Err(CommitError::Io(std::io::Error::from_raw_os_error(libc::EMSGSIZE)));
+        }
         if batch.generation.is_some_and(|generation| generation != self.generation) {
             return Err(CommitError::Stale);
         }
-        let mut table = self.tables[batch.family].clone();
+        let tables = if batch.table == BRIDGE { &mut self.bridges } else { &mut self.tables };
+        let mut table = tables[batch.family].clone();
         let mut refusals = Vec::new();
         for (op, what) in batch.ops.iter().enumerate() {
             let refused = match (what, &self.refuse) {
@@ -94,7 +106,7 @@ impl Kernel for MemoryKernel {
         if !refusals.is_empty() {
             return Err(CommitError::Refused(refusals));
         }
-        self.tables[batch.family] = table;
+        tables[batch.family] = table;
         self.generation += 1;
         self.committed.push(batch.ops.len());
         Ok(())
@@ -105,7 +117,8 @@ impl Kernel for MemoryKernel {
             self.unstable_reads -= 1;
             return Err(ReadError::Unstable);
         }
-        Ok(Snapshot { generation: Some(self.generation), table: self.contents(family) })
+        let has_bridge = self.bridges[family].is_some();
+        Ok(Snapshot { generation: Some(self.generation), table: self.contents(family), has_bridge })
     }
 
     fn generation(&mut self) -> Result<u32, ReadError> {

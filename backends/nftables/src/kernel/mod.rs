@@ -28,6 +28,9 @@ pub trait Kernel {
     /// The generation of the whole ruleset: every batch of anybody's that changes something counts one up.
     fn generation(&mut self) -> Result<u32, ReadError>;
 
+    /// Waits until packets that are on their way through the rules of before the last batch are through.
+    fn let_pass(&mut self) {}
+
     /// Whether [`Kernel::hear`] tells what others do.
     fn listens(&self) -> bool {
         false
@@ -121,6 +124,8 @@ pub struct Snapshot {
     pub generation: Option<u32>,
     /// our table, if it is there
     pub table: Option<TableState>,
+    /// what stood in for it is there, because somebody was interrupted while it was replaced
+    pub has_bridge: bool,
 }
 
 /// What is in our table. The elements of [`Set::Affinity`] belong to the packet path and are not read.

@@ -53,11 +53,38 @@ pub use statement::{Bits, Detect, Field, Rule, Statement, loopback};
 /// The name of our table in each family.
 pub const TABLE: &str = "kube-verdict";
 
+/// The name of the table that stands in for ours while that is replaced by one of another layout.
+pub const BRIDGE: &str = "kube-verdict-bridge";
+
 /// Version of this layout, kept in the table's comment. A table of another version is replaced as a whole,
 /// in one batch.
 pub const VERSION: u32 = 1;
 
 /// The table's comment.
 pub fn comment() -> String {
-    format!("kube-verdict layout {VERSION}; not to be edited, changes here are undone")
+    format!("{LAYOUT}{VERSION}; not to be edited, changes here are undone")
+}
+
+const LAYOUT: &str = "kube-verdict layout ";
+
+/// The version that a table's comment tells; None: it is none of ours.
+pub fn version_of(comment: &str) -> Option<u32> {
+    let (version, _) = comment.strip_prefix(LAYOUT)?.split_once(';')?;
+    version.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_in_the_comment() {
+        assert_eq!(version_of(&comment()), Some(VERSION));
+        assert_eq!(version_of("kube-verdict layout 99; in other words"), Some(99));
+        for other in
+            ["", "kube-verdict layout 1", "kube-verdict layout one;", "managed by somebody; layout 1;"]
+        {
+            assert_eq!(version_of(other), None, "{other}");
+        }
+    }
 }

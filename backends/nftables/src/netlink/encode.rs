@@ -5,7 +5,7 @@ use super::objects::{self, Header, nfproto};
 use super::own;
 use crate::batch::{Batch, ForeignElement, Op};
 use crate::bytecode::compile;
-use crate::layout::{Element, Set, TABLE, Verdict, comment};
+use crate::layout::{Element, Set, Verdict, comment};
 use crate::wire::{self, Payload};
 
 /// Elements in a message: attributes nest with 16-bit lengths, and an IPv6 element takes under 200 bytes.
@@ -182,25 +182,26 @@ impl Encoder {
         let append = |kind| Header { flags: add(kind).flags | libc::NLM_F_APPEND as u16, ..add(kind) };
         let delete = |kind| Header { kind: kind::of(kind), flags: libc::NLM_F_REQUEST as u16, sequence };
         let out = &mut self.writer;
+        let table = batch.table;
         match op {
             Op::AddTable { own } => {
                 let flags = if *own { own::FLAGS } else { 0 };
-                objects::table(out, family, add(kind::NEWTABLE), TABLE, Some((&comment(), flags)));
+                objects::table(out, family, add(kind::NEWTABLE), table, Some((&comment(), flags)));
             }
-            Op::DeleteTable => objects::table(out, family, delete(kind::DELTABLE), TABLE, None),
+            Op::DeleteTable => objects::table(out, family, delete(kind::DELTABLE), table, None),
             Op::AddSet(set) => {
                 let declaration = set.declaration(family);
-                objects::set(out, family, add(kind::NEWSET), TABLE, set.name(), Some(&declaration));
+                objects::set(out, family, add(kind::NEWSET), table, set.name(), Some(&declaration));
             }
-            Op::DeleteSet(name) => objects::set(out, family, delete(kind::DELSET), TABLE, name, None),
+            Op::DeleteSet(name) => objects::set(out, family, delete(kind::DELSET), table, name, None),
             Op::AddChain(chain) => {
-                objects::chain(out, family, add(kind::NEWCHAIN), TABLE, &chain.to_string(), chain.base());
+                objects::chain(out, family, add(kind::NEWCHAIN), table, &chain.to_string(), chain.base());
             }
-            Op::DeleteChain(name) => objects::chain(out, family, delete(kind::DELCHAIN), TABLE, name, None),
-            Op::FlushChain(name) => objects::rule(out, family, delete(kind::DELRULE), TABLE, name, &[]),
+            Op::DeleteChain(name) => objects::chain(out, family, delete(kind::DELCHAIN), table, name, None),
+            Op::FlushChain(name) => objects::rule(out, family, delete(kind::DELRULE), table, name, &[]),
             Op::AddRule(chain, rule) => {
                 let exprs = compile(rule, family);
-                objects::rule(out, family, append(kind::NEWRULE), TABLE, &chain.to_string(), &exprs);
+                objects::rule(out, family, append(kind::NEWRULE), table, &chain.to_string(), &exprs);
             }
             Op::RemoveForeign(foreign) => {
                 let open = self.open_elements(batch, foreign.set, delete(kind::DELSETELEM));
@@ -238,7 +239,7 @@ impl Encoder {
     ) -> (super::attributes::Open, super::attributes::Open) {
         let Header { kind, flags, sequence } = header;
         let message = self.writer.message(kind, flags, sequence, nfproto(batch.family), 0);
-        self.writer.put_str(element::LIST_TABLE, TABLE);
+        self.writer.put_str(element::LIST_TABLE, batch.table);
         self.writer.put_str(element::LIST_SET, set.name());
         (message, self.writer.nest(element::LIST_ELEMENTS))
     }

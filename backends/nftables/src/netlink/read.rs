@@ -11,7 +11,7 @@ use super::objects::{nfproto, read_rule};
 use super::{Answer, Netlink, own, userdata};
 use crate::batch::ForeignElement;
 use crate::kernel::{ChainState, ReadError, SetState, TableState};
-use crate::layout::{Set, TABLE, Verdict};
+use crate::layout::{BRIDGE, Set, TABLE, Verdict};
 use crate::wire::{self, Payload};
 
 /// NLM_F_DUMP_INTR
@@ -47,13 +47,25 @@ mod set_attribute {
     pub(super) const DATA_LENGTH: u16 = 7;
 }
 
-/// Our table in one family; None when there is none.
-pub(super) fn table(netlink: &mut Netlink, family: Family) -> Result<Option<TableState>, ReadError> {
+/// What is ours in one family.
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// our table; None when there is none
+    pub(super) table: Option<TableState>,
+    /// whether what stands in for it is there
+    pub(super) has_bridge: bool,
+}
+
+/// Reads it.
+pub(super) fn found(netlink: &mut Netlink, family: Family) -> Result<Found, ReadError> {
+    let mut has_bridge = false;
     let mut found = None;
     let us = netlink.socket.number();
     netlink.dump(kind::GETTABLE, family, &[], |message| {
         let body = message.body();
-        if attribute(body, table_attribute::NAME).and_then(|name| name.str()) == Some(TABLE) {
+        let name = attribute(body, table_attribute::NAME).and_then(|name| name.str());
+        has_bridge |= name == Some(BRIDGE);
+        if name == Some(TABLE) {
             let data = attribute(body, table_attribute::USERDATA);
             found = Some(TableState {
                 comment: data.and_then(|data| userdata::comment_of(data.data)),
@@ -62,7 +74,7 @@ pub(super) fn table(netlink: &mut Netlink, family: Family) -> Result<Option<Tabl
             });
         }
     })?;
-    let Some(mut table) = found else { return Ok(None) };
+    let Some(mut table) = found else { return Ok(Found { table: None, has_bridge }) };
     table.chains = chains(netlink, family)?;
     netlink.dump(kind::GETRULE, family, &[(RULE_TABLE, TABLE)], |message| {
         if attribute(message.body(), RULE_TABLE).and_then(|table| table.str()) != Some(TABLE) {
@@ -79,7 +91,7 @@ pub(super) fn table(netlink: &mut Netlink, family: Family) -> Result<Option<Tabl
             elements(netlink, family, set, &mut table)?;
         }
     }
-    Ok(Some(table))
+    Ok(Found { table: Some(table), has_bridge })
 }
 
 /// The ruleset's generation (NFT_MSG_GETGEN).

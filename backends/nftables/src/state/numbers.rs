@@ -18,6 +18,8 @@ pub struct Numbers {
     capacity: u32,
     /// what service ports had before everything was forgotten
     before: HashMap<Arc<ServicePortName>, u32>,
+    /// of those, what is in use elsewhere: whoever had none does not get these
+    promised: HashSet<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -36,7 +38,14 @@ impl Numbers {
             // Nothing that nft has a word for: `root` is the handle of all bits.
             _ => !OURS - 1,
         };
-        Numbers { of: HashMap::new(), used: BTreeMap::new(), last: OURS, capacity, before: HashMap::new() }
+        Numbers {
+            of: HashMap::new(),
+            used: BTreeMap::new(),
+            last: OURS,
+            capacity,
+            before: HashMap::new(),
+            promised: HashSet::new(),
+        }
     }
 
     /// The service port's number; a new one is taken as late as possible after it was given back, while
@@ -54,10 +63,13 @@ impl Numbers {
         if self.used.len() >= self.capacity as usize {
             return None;
         }
+        if self.used.len() + self.promised.len() >= self.capacity as usize {
+            self.promised.clear();
+        }
         let mut number = self.last;
         loop {
             number = OURS | ((number & !OURS) % self.capacity + 1);
-            if !self.used.contains_key(&number) {
+            if !self.used.contains_key(&number) && !self.promised.contains(&number) {
                 break;
             }
         }
@@ -75,6 +87,12 @@ impl Numbers {
         self.used.insert(number, Number { frontends: 0, seconds: None, owner: service.clone() });
     }
 
+    /// Whether the service port may have this number, as far as these know: it has no other, and nobody else has it.
+    pub(crate) fn agree(&self, service: &Arc<ServicePortName>, number: u32) -> bool {
+        self.of.get(service).is_none_or(|its| *its == number)
+            && self.used.get(&number).is_none_or(|used| used.owner == *service)
+    }
+
     /// Service ports are to get the numbers that they had, until [`Numbers::is_filled`].
     pub(super) fn remember(&mut self, before: &Numbers) {
         self.before = before.of.clone();
@@ -83,13 +101,20 @@ impl Numbers {
     /// All that were to get a number have one. Nobody gets any of those that are taken besides.
     pub(super) fn is_filled(&mut self, taken: impl Iterator<Item = u32>) {
         self.before = HashMap::new();
+        self.promised = HashSet::new();
         taken.for_each(|number| self.reserve(number));
     }
 
     /// Nobody gets these numbers but who had them before.
     pub(super) fn spare(&mut self, taken: impl Iterator<Item = u32>) {
         let had: HashSet<u32> = self.before.values().copied().collect();
-        taken.filter(|number| !had.contains(number)).for_each(|number| self.reserve(number));
+        for number in taken {
+            if had.contains(&number) {
+                self.promised.insert(number);
+            } else {
+                self.reserve(number);
+            }
+        }
     }
 
     /// Nobody gets this number.

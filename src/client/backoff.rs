@@ -12,7 +12,7 @@ const UNRELATED: Duration = Duration::from_secs(60);
 
 /// The pauses. Time is handed in.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     next: Duration,
     /// the end of the last pause
     until: Option<Instant>,
@@ -25,13 +25,13 @@ impl Default for Backoff {
 }
 
 /// A number from 0 to 1, by chance: every RandomState has other keys.
-pub(super) fn chance() -> f64 {
+pub fn chance() -> f64 {
     RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }
 
 impl Backoff {
     /// The next pause, after a failure.
-    pub(super) fn pause(&mut self, now: Instant) -> Duration {
+    pub fn pause(&mut self, now: Instant) -> Duration {
         if self.until.is_some_and(|until| now > until + UNRELATED) {
             self.reset();
         }
@@ -42,7 +42,7 @@ impl Backoff {
     }
 
     /// Something worked.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         *self = Backoff::default();
     }
 }
