@@ -12,7 +12,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const CHANGES: usize = 200;
 /// A quarter more than it was when this was written.
-const BOUND: f64 = 55.0;
+const BOUND: f64 = 42.0;
 
 /// Allocations for one endpoint's replacement, from the parsed object to the batch, on average.
 fn allocations(services: u32) -> f64 {

@@ -13,11 +13,16 @@ use crate::Error;
 
 const EXAMPLES: &str = "\
 Examples:
-  kube-verdict-bench run                                        the standard picture, about 15 minutes
+  kube-verdict-bench run
+      the standard picture, about 15 minutes
   kube-verdict-bench run --services 1,1000 --what program,change --minutes 5
-  kube-verdict-bench run --modes kube-verdict-nftables,kube-proxy-iptables-legacy -o before-and-after
-  kube-verdict-bench report DIR                                 once more, from DIR/results.json
-  kube-verdict-bench compare OLD NEW                            what became slower or faster";
+      two sizes, without packets, streams and memory
+  kube-verdict-bench run --modes kube-verdict-nftables,kube-proxy-iptables-legacy
+      two contenders
+  kube-verdict-bench report DIR
+      the report once more, from DIR/results.json
+  kube-verdict-bench compare OLD NEW
+      what became slower or faster";
 
 /// How fast are iptables mode, kube-proxy's nftables mode, IPVS and kube-verdict on this machine?
 #[derive(Debug, Parser)]

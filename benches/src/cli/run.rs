@@ -1,6 +1,6 @@
 //! `run`: measures, and ends with a report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,7 +53,7 @@ pub struct Arguments {
     /// Seconds that a measurement takes about once it has enough [default: by the time that there is]
     #[arg(long, value_name = "SECONDS")]
     budget: Option<f64>,
-    /// Where to write results.json and the report; must not hold another run's [default: bench-DATE-TIME]
+    /// Where to write results.json and the report; must not hold another run's [default: bench-DATE-TIME, in target/ if there is one]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -137,7 +137,12 @@ impl Arguments {
     fn folder(&self) -> Result<PathBuf, Error> {
         let folder = match &self.output {
             Some(folder) => folder.clone(),
-            None => PathBuf::from(format!("bench-{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"))),
+            None => {
+                let name = format!("bench-{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"));
+                // Where this is built, what is made belongs there.
+                let target = Path::new("target");
+                if target.is_dir() { target.join(name) } else { name.into() }
+            }
         };
         if folder.join(crate::results::FILE).exists() {
             return Err(

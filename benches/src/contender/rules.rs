@@ -142,6 +142,11 @@ impl Contestant for Rules {
         Ok(None)
     }
 
+    /// Nothing goes on between two loads.
+    fn quiet(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn order(&self) -> Result<Option<Vec<u32>>, Error> {
         match &self.shape {
             Shape::Iptables { save, .. } => {

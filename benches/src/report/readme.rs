@@ -76,10 +76,16 @@ fn figures(results: &Results, picture: &str) -> Option<String> {
 
 /// The command line without the folders of the machine that it was given on.
 fn command(results: &Results) -> String {
-    let mut words = results.command.iter();
+    let mut words = results.command.iter().map(String::as_str);
     let program = words.next().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
-    let words: Vec<&str> = std::iter::once(program).chain(words.map(String::as_str)).collect();
-    words.join(" ")
+    let mut told = vec![program];
+    while let Some(word) = words.next() {
+        match word {
+            "-o" | "--output" | "--daemon" | "--kube-proxy" => drop(words.next()),
+            word => told.push(word),
+        }
+    }
+    told.join(" ")
 }
 
 #[cfg(test)]
@@ -89,7 +95,9 @@ mod tests {
 
     #[test]
     fn figures_are_put_between_the_marks_again_and_again() {
-        let results = sample::results();
+        let mut results = sample::results();
+        results.command =
+            ["/some/where/bench", "run", "-o", "/a/folder", "--rounds", "3"].map(String::from).into();
         let text = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
         let once = readme(&text, &results, "benches/results/overview.svg").unwrap();
         assert!(once.starts_with("before\n") && once.ends_with("after\n") && !once.contains("old"), "{once}");
@@ -97,6 +105,7 @@ mod tests {
             once.contains("| start on an empty node → clients are served | 600 ms | 15.3 s | 10.2 s | – |"),
             "{once}"
         );
+        assert!(once.contains("`bench run --rounds 3`"), "{once}");
         assert_eq!(readme(&once, &results, "benches/results/overview.svg").unwrap(), once);
         assert!(readme("nothing", &results, "").is_err());
     }

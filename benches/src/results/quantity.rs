@@ -106,7 +106,8 @@ quantities! {
     Create: Change, Seconds, Lower, "Service created until a client is served";
     /// A Service and its slice are deleted: until clients are served no longer.
     Delete: Change, Seconds, Lower, "Service deleted until clients are served no longer";
-    /// The highest rate of the ladder at which changes are live within a second.
+    /// The highest rate of the ladder at which changes are live within two seconds; 0: there is none. kube-proxy waits one of
+    /// them on purpose.
     ChurnRate: Churn, PerSecond, Higher, "endpoint changes a second without lagging";
     /// From a change in the stream until a client notices, the median.
     ChurnLagP50: Churn, Seconds, Lower, "in a stream of changes: until a client notices, p50";

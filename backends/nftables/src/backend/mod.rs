@@ -296,7 +296,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
     ) -> Result<(), Error> {
         let Some(state) = &mut self.states[family] else { return Ok(()) };
         let context = context(table, family, self.options);
-        let mut ops = if *state.context() == context { Vec::new() } else { state.set_context(context) };
+        let rewritten = if *state.context() == context { Vec::new() } else { state.set_context(context) };
         let fates = change
             .frontends
             .iter()
@@ -305,9 +305,8 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         let mut edits = state.set_fates(fates, &HashMap::new());
         shared_edits(change, family, state, &mut edits);
         let wanted = edits.wanted();
-        let batch = state.batch(edits);
-        ops.extend(batch.ops);
-        let batch = Batch { ops, ..Batch::new(family) };
+        let mut batch = state.batch(edits);
+        batch.ops.splice(..0, rewritten);
         if !wanted.servers.is_empty() {
             self.companion.raise(family, &wanted, now);
         }

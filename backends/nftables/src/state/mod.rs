@@ -239,15 +239,16 @@ impl State {
     pub fn batch(&mut self, edits: Edits) -> Batch {
         let mut batch = Batch::new(self.context.family);
         self.held.edit(&edits);
-        let had = self.chains.clone();
+        let had_affinity = needs_affinity(&self.chains);
+        let mut new = BTreeSet::new();
         for element in edits.removed.values().flatten() {
             self.use_chain(element, false);
         }
         for element in edits.added.values().flatten() {
-            self.use_chain(element, true);
+            new.extend(self.use_chain(element, true));
         }
-        let new: Vec<Chain> = self.chains.difference(&had).copied().collect();
-        if needs_affinity(&self.chains) && !needs_affinity(&had) {
+        let new: Vec<Chain> = new.into_iter().collect();
+        if needs_affinity(&self.chains) && !had_affinity {
             batch.ops.extend(Set::all().filter(|set| is_for_affinity(*set)).map(Op::AddSet));
         }
         self.add_chains(&new, &mut batch);
@@ -327,24 +328,27 @@ impl State {
         }
     }
 
-    /// Counts an element's use of its chain; a chain's first use brings it and all it needs.
-    pub fn use_chain(&mut self, element: &Element, there: bool) {
-        let Some(chain) = element.chain() else { return };
+    /// Counts an element's use of its chain; a chain's first use brings it and all it needs, which are returned.
+    pub fn use_chain(&mut self, element: &Element, there: bool) -> Vec<Chain> {
+        let mut new = Vec::new();
+        let Some(chain) = element.chain() else { return new };
         if there {
             *self.uses.entry(chain).or_default() += 1;
-            self.require(chain);
+            self.require(chain, &mut new);
         } else if let Some(uses) = self.uses.get_mut(&chain) {
             *uses -= 1;
             if *uses == 0 {
                 self.uses.remove(&chain);
             }
         }
+        new
     }
 
-    fn require(&mut self, chain: Chain) {
+    fn require(&mut self, chain: Chain, new: &mut Vec<Chain>) {
         if self.chains.insert(chain) {
+            new.push(chain);
             for needed in chain.needs(self.context.balancer) {
-                self.require(needed);
+                self.require(needed, new);
             }
         }
     }

@@ -36,8 +36,6 @@ pub const LAG: Duration = Duration::from_secs(2);
 pub const FEWEST: u32 = 10;
 /// A rate is tried for as long at least.
 const SHORTEST: Duration = Duration::from_secs(3);
-/// If changes to be told to a process are so late, this programme does not keep up, and nothing is known of the process.
-const LATE: Duration = Duration::from_millis(500);
 
 /// All of it.
 ///
@@ -53,20 +51,19 @@ pub fn measure(turn: &mut Turn<'_>) -> Result<(), Error> {
     while let Some(rate) = ladder.next() {
         settle(turn)?;
         let step = step::play(turn, rate, time)?;
-        let mut is_held = step.keeps_up();
+        if let Some(late) = step.gave_up {
+            troubles.push(format!("this programme could not make {rate} changes/s: it was {late:?} late"));
+            ladder.tried(rate, false);
+            continue;
+        }
         record(turn, rate, &step);
         if step.noticed.lost > 0 {
+            turn.contestant.check()?;
             let (lost, patience) = (step.noticed.lost, turn.effort.patience);
             troubles
                 .push(format!("at {rate} changes/s {lost} were not noticed by a client within {patience:?}"));
         }
-        // Loading rules takes its time, and is what is measured; telling a process is this programme's own business.
-        if step.late > LATE && turn.contestant.memory()?.is_some() {
-            let late = step.late;
-            troubles.push(format!("this programme could not make {rate} changes/s: it was {late:?} late"));
-            is_held = false;
-        }
-        ladder.tried(rate, is_held);
+        ladder.tried(rate, step.keeps_up());
     }
     turn.record(Quantity::ChurnRate, "", f64::from(ladder.highest()));
     together(troubles)

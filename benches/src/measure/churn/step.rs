@@ -18,6 +18,13 @@ use crate::workload::{Change, Protocol};
 /// Changes that are due within this time are told together.
 const TICK: Duration = Duration::from_millis(1);
 
+/// A process is told of so many changes at once at most, also when this programme was late: an API server remembers no
+/// more than its last events, and who watches would have to list everything anew.
+const TOGETHER: usize = 100;
+
+/// If changes to be told to a process are so late, this programme gives up.
+const LATE: Duration = Duration::from_millis(500);
+
 /// What there was to see.
 #[derive(Debug)]
 pub struct Step {
@@ -27,8 +34,9 @@ pub struct Step {
     pub cpu: f64,
     /// new connections to Services that nobody changes which failed
     pub failed: Vec<(Protocol, u32)>,
-    /// the most by which a change was made later than it was due
-    pub late: Duration,
+    /// this programme could not tell a process of changes at that rate, gave up when it was so late, and knows nothing of
+    /// the process
+    pub gave_up: Option<Duration>,
 }
 
 /// The clients, at work.
@@ -50,31 +58,40 @@ struct Clients {
 pub fn play(turn: &mut Turn<'_>, rate: u32, time: Duration) -> Result<Step, Error> {
     let unchanged = unchanged(turn);
     let protocols: Vec<Protocol> = unchanged.iter().map(|service| service.protocol).collect();
-    let clients = Clients::start(turn, unchanged);
-    let (start, cpu) = (Instant::now(), turn.contestant.cpu()?);
+    let cpu = turn.contestant.cpu()?;
+    let (clients, start) = (Clients::start(turn, unchanged), Instant::now());
     let result = make_changes(turn, &clients, rate, start, time);
     drop(clients.markers);
-    let noticed = clients.noticed.wait()?;
-    let (cpu, took) = (turn.contestant.cpu()?.saturating_sub(cpu), start.elapsed());
+    let (noticed, took) = (clients.noticed.wait(), start.elapsed());
+    // Before anything is allowed to fail here: the client's thread is waited for.
     clients.is_over.store(true, Ordering::Relaxed);
+    let cpu = turn.contestant.cpu()?.saturating_sub(cpu).as_secs_f64() / took.as_secs_f64();
     let failed = protocols.into_iter().zip(clients.failed.wait()?).collect();
-    Ok(Step { noticed, cpu: cpu.as_secs_f64() / took.as_secs_f64(), failed, late: result? })
+    Ok(Step { noticed: noticed?, cpu, failed, gave_up: result? })
 }
 
-/// Returns the most by which a change was late.
+/// Returns by how much this programme was late, if it had to give up.
 fn make_changes(
     turn: &mut Turn<'_>,
     clients: &Clients,
     rate: u32,
     start: Instant,
     time: Duration,
-) -> Result<Duration, Error> {
+) -> Result<Option<Duration>, Error> {
     let mut stream = Stream::new(turn.world.size(), rate);
     let mut probes: VecDeque<u32> = turn.world.probes().collect();
-    let mut late = Duration::ZERO;
+    // Rules are loaded with all that is due, as kube-proxy would: that takes its time, which is what is measured. Telling a
+    // process is this programme's own business.
+    let (most, latest) = match turn.contestant.memory()? {
+        Some(_) => (TOGETHER, LATE),
+        None => (usize::MAX, Duration::MAX),
+    };
     loop {
         let passed = start.elapsed().min(time);
-        late = late.max(start.elapsed().saturating_sub(stream.next()));
+        let late = start.elapsed().saturating_sub(stream.next());
+        if late > latest {
+            return Ok(Some(late));
+        }
         let mut changes = stream.due(passed);
         probes.extend(clients.free.try_iter());
         // Where all probes are still waiting to be noticed a marker is left out: those that wait tell of the lag.
@@ -84,8 +101,8 @@ fn make_changes(
             .filter_map(|due| probes.pop_front().map(|probe| (probe, start + due)))
             .collect();
         changes.extend(used.iter().map(|(probe, _)| Change::Replace { service: *probe, endpoint: 0 }));
-        if !changes.is_empty() {
-            turn.tell(&changes)?;
+        for changes in changes.chunks(most) {
+            turn.tell(changes)?;
         }
         for (probe, due) in used {
             let service = turn.world.service(probe).ok_or("the probe is gone")?;
@@ -94,7 +111,7 @@ fn make_changes(
             let _ = clients.markers.send(Marker { probe, to, wanted, due });
         }
         if passed == time {
-            return Ok(late);
+            return Ok(None);
         }
         let next = stream.next().max(passed + TICK).min(time);
         sleep(next.saturating_sub(start.elapsed()));

@@ -13,7 +13,7 @@ use crate::layout::{Chain, Element, Set};
 impl MemoryKernel {
     /// Someone else removes everything.
     pub fn flush(&mut self) {
-        self.tables = PerFamily::default();
+        (self.tables, self.bridges) = (PerFamily::default(), PerFamily::default());
         self.note(true);
     }
 
