@@ -52,6 +52,8 @@ struct Watched {
     actual: Outcomes,
     /// of the virtual servers that lead to it
     marks: BTreeSet<u32>,
+    /// it is served by what stands in for the table only: what comes after may lose it, as it was lost before
+    is_lent: bool,
 }
 
 impl Watched {
@@ -161,7 +163,7 @@ impl Ledger {
                 let (actual, marks) = actual(&self.table, &frontend, kernels);
                 let actual = loosely(actual, &frontend);
                 let permitted = vec![vec![Outcome::Unclaimed; actual.len()]];
-                Watched { permitted, actual, marks }
+                Watched { permitted, actual, marks, is_lent: false }
             });
             if watched.permitted.last() != Some(&expected) {
                 watched.permitted.push(expected);
@@ -207,6 +209,8 @@ impl Ledger {
             let now = loosely(now, &frontend);
             let Some(watched) = self.frontends.get_mut(&frontend) else { continue };
             watched.marks = marks;
+            let has_bridge = kernels.nft.has_bridge(frontend.family());
+            watched.is_lent &= has_bridge;
             if now == watched.actual {
                 continue;
             }
@@ -225,13 +229,15 @@ impl Ledger {
                 Excuse::ForNews => watched.permitted.len() > 1,
                 Excuse::ForAll => true,
             };
-            if is_ours && !is_well && !is_excused {
+            if is_ours && !is_well && !is_excused && !watched.is_lent {
                 return Err(format!(
                     "{frontend}: a change of ours leads packets from\n    {before:?}\n  to\n    {:?}\n  and permitted \
                      is, the latest last,\n    {:?}",
                     watched.actual, watched.permitted
                 ));
             }
+            let was_lost = before.iter().all(|outcome| *outcome == Outcome::Unclaimed);
+            watched.is_lent = has_bridge && is.is_some() && (watched.is_lent || is_ours && was_lost);
             if let Some(is) = is.filter(|_| is_ours) {
                 watched.permitted.drain(..is);
             }

@@ -11,17 +11,18 @@
 
 use kube_verdict_table::Family;
 
-use super::{Companion, Nftables, others};
+use super::{Companion, Nftables};
 use crate::batch::{Batch, Op};
-use crate::kernel::Kernel;
+use crate::kernel::{CommitError, Kernel};
 use crate::layout::{BRIDGE, Balancer, VERSION, version_of};
 
 impl<K: Kernel, C: Companion> Nftables<K, C> {
-    /// Before a replacement: makes the bridge, which may be there of an attempt that failed. Whether it is there now; if it
-    /// cannot be had, the replacement goes on without.
-    pub(super) fn build_bridge(&mut self, replacement: &mut Batch, is_there: bool) -> bool {
+    /// Before a replacement: makes the bridge. One that is there of an attempt that failed may be all that serves: it is
+    /// made anew in one batch, or stays as it is. How many batches that took; none if there is no bridge now, and the
+    /// replacement goes on without.
+    pub(super) fn build_bridge(&mut self, replacement: &Batch, is_there: bool) -> Option<u32> {
         if self.options.balancer != Balancer::Slots {
-            return false;
+            return None;
         }
         let made = replacement.ops.iter().filter(|op| !matches!(op, Op::DeleteTable)).map(|op| match op {
             Op::AddTable { .. } => Op::AddTable { own: false },
@@ -29,26 +30,31 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         });
         let ops = is_there.then_some(Op::DeleteTable).into_iter().chain(made).collect();
         let bridge = Batch { ops, table: BRIDGE, ..replacement.clone_head() };
-        match self.commit(&bridge) {
-            Ok(()) => {
-                replacement.generation = replacement.generation.map(others::next);
+        let outcome = if is_there { self.send(&bridge).map(|()| 1) } else { self.commit(&bridge) };
+        match outcome {
+            Ok(batches) => {
                 self.kernel.let_pass();
-                true
+                Some(batches)
             }
             Err(error) => {
-                tracing::debug!(family = %bridge.family, %error, "nothing stands in while the table is replaced");
-                false
+                tracing::debug!(
+                    family = %bridge.family, %error, is_there, "what stands in while the table is replaced cannot be made"
+                );
+                is_there.then_some(0)
             }
         }
     }
 
-    /// After it.
-    pub(super) fn remove_bridge(&mut self, family: Family) {
+    /// After it, if nobody else has written since that generation: the table may be gone again. What stays would serve
+    /// what the table does no longer: it is tried again.
+    pub(super) fn remove_bridge(
+        &mut self,
+        family: Family,
+        generation: Option<u32>,
+    ) -> Result<(), CommitError> {
         self.kernel.let_pass();
-        let removal = Batch { ops: vec![Op::DeleteTable], table: BRIDGE, ..Batch::new(family) };
-        if let Err(error) = self.commit(&removal) {
-            tracing::debug!(%family, %error, "what stood in for the table stays for now");
-        }
+        let ops = vec![Op::DeleteTable];
+        self.send(&Batch { ops, table: BRIDGE, generation, ..Batch::new(family) })
     }
 }
 

@@ -178,11 +178,11 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         Some(self.sync(table, now))
     }
 
-    /// Commits a batch; in parts if it is too large.
-    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+    /// Commits a batch; in parts if it is too large. How many the kernel took, each of which is a generation.
+    fn commit(&mut self, batch: &Batch) -> Result<u32, CommitError> {
         match self.send(batch) {
             Err(error) if parts::is_too_large(&error) => self.commit_in_parts(batch, error),
-            result => result,
+            result => result.map(|()| 1),
         }
     }
 
@@ -195,7 +195,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
     }
 
     /// One part after the other, as long as nobody else writes between two.
-    fn commit_in_parts(&mut self, batch: &Batch, error: CommitError) -> Result<(), CommitError> {
+    fn commit_in_parts(&mut self, batch: &Batch, error: CommitError) -> Result<u32, CommitError> {
         let mut waiting = VecDeque::from(Part::whole(batch).halves());
         if waiting.len() < 2 {
             return Err(error);
@@ -203,11 +203,11 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         tracing::debug!(
             family = %batch.family, operations = batch.ops.len(), %error, "a batch is too large; sending it in parts"
         );
-        let mut generation = batch.generation;
+        let (mut generation, mut taken) = (batch.generation, 0);
         while let Some(mut part) = waiting.pop_front() {
             part.batch.generation = generation;
             match self.send(&part.batch) {
-                Ok(()) => generation = generation.map(others::next),
+                Ok(()) => (generation, taken) = (others::after(generation, 1), taken + 1),
                 Err(error) => {
                     let halves = if parts::is_too_large(&error) { part.halves() } else { vec![] };
                     if halves.len() < 2 {
@@ -217,7 +217,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                 }
             }
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Makes the kernel equal to the table, whatever it holds now.
@@ -257,7 +257,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
                 continue;
             }
             match self.commit(&batch) {
-                Ok(()) => report.count(&batch),
+                Ok(_) => report.count(&batch),
                 Err(_) => {
                     self.cleanup_failures[family] += 1;
                     self.distrust(family);
@@ -310,9 +310,9 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
         if !wanted.servers.is_empty() {
             self.companion.raise(family, &wanted, now);
         }
-        let outcome = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
+        let outcome = if batch.is_empty() { Ok(0) } else { self.commit(&batch) };
         match outcome {
-            Ok(()) => {
+            Ok(_) => {
                 if !batch.is_empty() {
                     report.count(&batch);
                 }
@@ -355,24 +355,37 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             batch.generation = snapshot.generation.filter(|_| attempt < STALE_ATTEMPTS);
             self.companion.raise(family, &plan.state.wanted(), now);
             let has_bridge = snapshot.has_bridge;
-            let is_bridged = plan.is_replacement && self.build_bridge(&mut batch, has_bridge);
-            let outcome = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
+            let bridged = if plan.is_replacement { self.build_bridge(&batch, has_bridge) } else { None };
+            let bridges = bridged.unwrap_or_default();
+            batch.generation = others::after(batch.generation, bridges);
+            let has_bridge = has_bridge || bridged.is_some();
+            // A reading that has no generation is no reason to take away what serves.
+            let known = snapshot.generation.map(|read| others::after(Some(read), bridges));
+            let expected =
+                if has_bridge { known.unwrap_or_else(|| self.kernel.generation().ok()) } else { None };
+            let outcome = if batch.is_empty() { Ok(0) } else { self.commit(&batch) };
             match outcome {
-                Ok(()) => {
+                Ok(batches) => {
                     if !batch.is_empty() {
                         report.count(&batch);
                     }
                     self.quarantine[family].retain(|_, quarantined| now < quarantined.until);
                     self.companion.lower(family, table, now);
-                    self.remove_strays(&plan.strays, report);
                     if plan.is_replacement {
                         bridge::say(family, comment.as_deref());
                     }
-                    if is_bridged || has_bridge {
-                        self.remove_bridge(family);
-                    }
+                    self.remove_strays(&plan.strays, report);
                     self.states[family] = Some(plan.state);
                     self.numbers[family] = None;
+                    if has_bridge
+                        && let Err(error) = self.remove_bridge(family, others::after(expected, batches))
+                    {
+                        self.distrust(family);
+                        match error {
+                            CommitError::Stale | CommitError::Lost => continue,
+                            error => return Err(Error::commit(family, error)),
+                        }
+                    }
                     report.synced.push(family);
                     return Ok(());
                 }
@@ -440,7 +453,7 @@ impl<K: Kernel, C: Companion> Nftables<K, C> {
             return;
         }
         match self.commit(strays) {
-            Ok(()) => report.count(strays),
+            Ok(_) => report.count(strays),
             Err(error) => {
                 self.cleanup_failures[strays.family] += 1;
                 tracing::debug!(%error, "left-over chains or sets stay for now");

@@ -49,7 +49,7 @@ impl Others {
     /// A batch of ours was sent.
     pub(super) fn wrote(&mut self, is_real: bool, listens: bool) {
         if is_real {
-            self.expected = self.expected.map(next);
+            self.expected = after(self.expected, 1);
         }
         self.is_deaf = listens;
     }
@@ -99,7 +99,7 @@ impl Others {
             self.expected = None;
             self.heard.changes += 1;
             self.heard.author = author;
-        } else if expected.map(next) == Some(generation) {
+        } else if after(expected, 1) == Some(generation) {
             self.expected = Some(generation);
         } else if expected.is_some() {
             self.miss();
@@ -112,7 +112,7 @@ impl Others {
     }
 }
 
-/// The generation after this one: the kernel's counter skips 0.
-pub(super) fn next(generation: u32) -> u32 {
-    generation.checked_add(1).unwrap_or(1)
+/// The generation so many batches after this one, if it is known: the kernel's counter skips 0.
+pub(super) fn after(generation: Option<u32>, batches: u32) -> Option<u32> {
+    generation.map(|from| (0..batches).fold(from, |generation, _| generation.checked_add(1).unwrap_or(1)))
 }

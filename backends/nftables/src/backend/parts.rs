@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::Culprit;
 use crate::batch::{Batch, Op};
 use crate::kernel::{CommitError, Refusal};
-use crate::layout::Element;
+use crate::layout::{Chain, Element};
 
 /// Some operations of a batch.
 pub(super) struct Part {
@@ -40,7 +40,7 @@ impl Part {
         let part = |indices: Vec<usize>| {
             let ops = indices.iter().map(|index| self.batch.ops[*index].clone()).collect();
             let places = indices.iter().map(|index| self.places[*index]).collect();
-            Part { batch: Batch { ops, ..Batch::new(self.batch.family) }, places }
+            Part { batch: Batch { ops, ..self.batch.clone_head() }, places }
         };
         parts.into_iter().map(part).collect()
     }
@@ -64,13 +64,15 @@ pub(super) fn is_too_large(error: &CommitError) -> bool {
 }
 
 /// What goes together, and in which order: rules and what they need, what frontends share and gain, each frontend, what
-/// they share and lose.
+/// they share and lose, with the addresses that are ClusterIPs, at which all but frontends is rejected. Last the hooks
+/// that bring packets, if they are made: before that a table is incomplete and would turn away what it does not know yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     Rules,
     Gained(Culprit),
     Frontend(Culprit),
-    Lost(Culprit),
+    Last(Culprit),
+    Hooks,
 }
 
 fn groups_of(ops: &[Op]) -> Vec<Group> {
@@ -81,13 +83,17 @@ fn groups_of(ops: &[Op]) -> Vec<Group> {
             *gained.entry(key(element)).or_default() |= matches!(op, Op::Add(_));
         }
     }
+    let is_made = |chain: Chain| ops.contains(&Op::AddChain(chain));
+    let made = [Chain::Prerouting, Chain::Output].map(|chain| is_made(chain).then_some(chain));
     let group = |op: &Op| match op {
+        Op::AddChain(chain) | Op::AddRule(chain, _) if made.contains(&Some(*chain)) => Group::Hooks,
         // Rules say whether these are looked at.
         Op::Add(Element::NodePortAddress(_)) | Op::Remove(Element::NodePortAddress(_)) => Group::Rules,
         Op::Add(element) | Op::Remove(element) => match key(element) {
             frontend @ Culprit::Frontend(_) => Group::Frontend(frontend),
+            shared @ Culprit::Element(Element::ClusterIp(_)) => Group::Last(shared),
             shared if gained.get(&shared) == Some(&true) => Group::Gained(shared),
-            shared => Group::Lost(shared),
+            shared => Group::Last(shared),
         },
         // Those of others, and whatever is left over, make room for ours.
         _ => Group::Rules,
@@ -108,7 +114,7 @@ mod tests {
     use kube_verdict_table::{Backend, Family, Frontend, Protocol};
 
     use super::*;
-    use crate::layout::{Chain, Scope, Verdict};
+    use crate::layout::{BRIDGE, Scope, Verdict};
 
     fn frontend(port: u16) -> Frontend {
         Frontend::Address { ip: [10, 96, 0, 1].into(), protocol: Protocol::Tcp, port }
@@ -123,6 +129,7 @@ mod tests {
     fn what_belongs_together_stays_together_and_in_order() {
         let shared = [[10, 0, 0, 1], [10, 0, 0, 2]].map(|ip| Element::ClusterIp(ip.into()));
         let ops = vec![
+            Op::AddChain(Chain::Prerouting),
             Op::AddChain(Chain::NoEndpoints),
             Op::Remove(shared[0]),
             Op::Remove(slot(80, 0, 1)),
@@ -137,17 +144,25 @@ mod tests {
         let batch = Batch { ops, ..Batch::new(Family::V4) };
         let parts = Part::whole(&batch).halves();
         let places: Vec<&[usize]> = parts.iter().map(|part| &part.places[..]).collect();
-        assert_eq!(places, [&[0, 4, 9, 8][..], &[2, 5, 7, 3, 6][..], &[1][..]]);
+        assert_eq!(places, [&[1, 5, 10, 3, 6, 8][..], &[4, 7, 2, 9, 0][..]]);
         let all: usize = parts.iter().map(|part| part.batch.ops.len()).sum();
         assert_eq!(all, batch.ops.len());
         let quarters = parts[1].halves();
         assert_eq!(
             quarters.iter().map(|part| &part.places[..]).collect::<Vec<_>>(),
-            [[2, 5, 7].as_slice(), &[3, 6]]
+            [[4, 7, 2].as_slice(), &[9, 0]]
         );
         let refused = CommitError::Refused(vec![Refusal { op: 1, errno: 5 }]);
         let blamed = parts[1].blame(refused);
-        assert!(matches!(blamed, CommitError::Refused(refusals) if refusals[0].op == 5));
+        assert!(matches!(blamed, CommitError::Refused(refusals) if refusals[0].op == 7));
+    }
+
+    #[test]
+    fn parts_are_of_the_same_table() {
+        let ops = (80..88).map(|port| Op::Add(slot(port, 0, 1))).collect();
+        let batch = Batch { ops, table: BRIDGE, ..Batch::new(Family::V4) };
+        let parts = Part::whole(&batch).halves();
+        assert_eq!(parts.iter().map(|part| part.batch.table).collect::<Vec<_>>(), [BRIDGE, BRIDGE]);
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::wire::{self, Payload};
 
 /// RTN_UNICAST of linux/rtnetlink.h
 const RTN_UNICAST: u32 = 1;
+/// NF_INET_POST_ROUTING of linux/netfilter.h
+const POST_ROUTING: u32 = 4;
 /// Jumps within jumps; NFT_JUMP_STACK_SIZE of net/netfilter/nf_tables.h
 const JUMPS: usize = 16;
 /// Bytes of registers; NFT_REG32_NUM words
@@ -102,18 +104,27 @@ impl MemoryKernel {
         is_local: &dyn Fn(IpAddr) -> bool,
     ) -> Ending {
         let family = Family::of(packet.destination);
-        let Some(table) = &self.tables[family] else { return Ending::Accepted };
-        let mut base: Vec<(i32, &str)> = Vec::new();
-        for (name, chain) in &table.chains {
-            if let Some((_, number, priority)) = &chain.base
-                && *number == hook
-                && priorities.contains(priority)
-            {
-                base.push((*priority, name));
+        // Of chains of one priority those of what stands in for our table come after the table's own, which were
+        // registered later.
+        let tables = [&self.tables[family], &self.bridges[family]];
+        let mut base: Vec<(i32, usize, &str, bool)> = Vec::new();
+        for (place, table) in tables.iter().enumerate() {
+            for (name, chain) in table.iter().flat_map(|table| &table.chains) {
+                if let Some((kind, number, priority)) = &chain.base
+                    && *number == hook
+                    && priorities.contains(priority)
+                {
+                    base.push((*priority, place, name, kind == "nat"));
+                }
             }
         }
         base.sort_unstable();
-        for (_, chain) in base {
+        for (_, place, chain, is_nat) in base {
+            // nf_nat_inet_fn(): what is translated already is shown to no other chain of that kind.
+            if is_nat && (packet.is_masqueraded || hook != POST_ROUTING && packet.original.is_some()) {
+                continue;
+            }
+            let Some(table) = tables[place] else { continue };
             let mut machine = Machine { table, family, packet, is_local, registers: [0; REGISTERS] };
             match machine.chain(chain, 0) {
                 None | Some(Ending::Accepted) => {}
