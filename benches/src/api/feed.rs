@@ -3,7 +3,9 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::objects::{Kind, Object};
+use kube_verdict_table::objects::Kind;
+
+use super::objects::Object;
 use super::store::{Event, Gone, Store, Verb};
 
 /// The store, and a bell.

@@ -1,7 +1,9 @@
 //! Objects and events as answers have them: JSON lines, or protobuf in Kubernetes' envelope, each frame of a watch behind
 //! its length (k8s.io/apimachinery `runtime/serializer/protobuf`, `framer`).
 
-use super::objects::{Kind, Object};
+use kube_verdict_table::objects::Kind;
+
+use super::objects::{Object, Resource};
 use super::protobuf::Message;
 use super::request::Encoding;
 

@@ -3,6 +3,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use kube_verdict_table::objects::Kind;
 use serde_json::{Map, Value, json};
 
 use super::protobuf::{self, TIME};
@@ -19,35 +20,16 @@ const ZONES: usize = 3;
 /// The range of ClusterIPs.
 const SERVICE_CIDR: &str = "10.96.0.0/12";
 
-/// The kinds that proxies ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// core/v1
-    Service,
-    /// discovery.k8s.io/v1
-    EndpointSlice,
-    /// core/v1
-    Node,
-    /// networking.k8s.io/v1
-    ServiceCidr,
+/// What the API server knows of a kind.
+pub trait Resource {
+    /// Its API version.
+    fn version(self) -> &'static str;
+    /// The path of its objects, of all namespaces.
+    fn path(self) -> &'static str;
 }
 
-impl Kind {
-    /// All of them.
-    pub const ALL: [Kind; 4] = [Kind::Service, Kind::EndpointSlice, Kind::Node, Kind::ServiceCidr];
-
-    /// Its name in objects.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Service => "Service",
-            Kind::EndpointSlice => "EndpointSlice",
-            Kind::Node => "Node",
-            Kind::ServiceCidr => "ServiceCIDR",
-        }
-    }
-
-    /// Its API version.
-    pub fn version(self) -> &'static str {
+impl Resource for Kind {
+    fn version(self) -> &'static str {
         match self {
             Kind::Service | Kind::Node => "v1",
             Kind::EndpointSlice => "discovery.k8s.io/v1",
@@ -55,8 +37,7 @@ impl Kind {
         }
     }
 
-    /// The path of its objects, of all namespaces.
-    pub fn path(self) -> &'static str {
+    fn path(self) -> &'static str {
         match self {
             Kind::Service => "/api/v1/services",
             Kind::EndpointSlice => "/apis/discovery.k8s.io/v1/endpointslices",
@@ -64,14 +45,14 @@ impl Kind {
             Kind::ServiceCidr => "/apis/networking.k8s.io/v1/servicecidrs",
         }
     }
+}
 
-    fn fields(self) -> &'static [Field] {
-        match self {
-            Kind::Service => schema::SERVICE,
-            Kind::EndpointSlice => schema::ENDPOINT_SLICE,
-            Kind::Node => schema::NODE,
-            Kind::ServiceCidr => schema::SERVICE_CIDR,
-        }
+fn message(kind: Kind) -> &'static [Field] {
+    match kind {
+        Kind::Service => schema::SERVICE,
+        Kind::EndpointSlice => schema::ENDPOINT_SLICE,
+        Kind::Node => schema::NODE,
+        Kind::ServiceCidr => schema::SERVICE_CIDR,
     }
 }
 
@@ -183,7 +164,7 @@ fn object(kind: Kind, name: String, revision: u64, mut body: Value) -> Object {
         "manager": "kube-controller-manager", "operation": "Update", "apiVersion": kind.version(),
         "time": TIME.0, "fieldsType": "FieldsV1", "fieldsV1": fields,
     }]);
-    let protobuf = protobuf::encode(kind.fields(), &body);
+    let protobuf = protobuf::encode(message(kind), &body);
     body["apiVersion"] = kind.version().into();
     body["kind"] = kind.name().into();
     Object { kind, name, json: body.to_string().into_bytes(), protobuf }
@@ -213,7 +194,7 @@ mod tests {
             for name in ["apiVersion", "kind"] {
                 body.as_object_mut().expect("an object").remove(name);
             }
-            assert_eq!(protobuf::forgotten(object.kind.fields(), &body), None, "of {}", object.kind.name());
+            assert_eq!(protobuf::forgotten(message(object.kind), &body), None, "of {}", object.kind.name());
         }
     }
 

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::objects::Kind;
+use kube_verdict_table::objects::Kind;
+
+use super::objects::Resource;
 
 /// For how long a watch goes on of which nothing is said; an API server's least.
 const WATCH: Duration = Duration::from_secs(1800);

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::objects::{Kind, Object};
+use kube_verdict_table::objects::Kind;
+
+use super::objects::Object;
 
 /// Events that are kept.
 const KEPT: usize = 20_000;

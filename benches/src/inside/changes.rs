@@ -1,7 +1,6 @@
 //! One endpoint's change, from the event in hand to committed: one at a time, and as a stream at a fixed rate
 //! in which what waits goes out together, as in the daemon's loop.
 
-use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use kube_verdict_table::objects::ObjectEvent;
 
 use super::manifests;
 use super::stats::tail;
+use crate::Error;
 
 /// How long the stream lasts.
 const STREAM: Duration = Duration::from_secs(5);
@@ -31,8 +31,8 @@ pub fn measure(
     endpoints: u32,
     changes: u32,
     rate: u32,
-) -> Result<(), Box<dyn Error>> {
-    let mut table = super::floor::empty_table();
+) -> Result<(), Error> {
+    let mut table = crate::parts::empty_table();
     table.update(Directory::open(directory)?.load().events);
     let mut backend = Nftables::new(Netlink::open()?, Options::slots(0x4000));
     backend.sync(&table, Instant::now()).map_err(|errors| format!("{errors:?}"))?;
@@ -43,7 +43,7 @@ pub fn measure(
 
 impl Scene {
     /// Events of changes, parsed.
-    fn events(&self, from: u32, count: u32) -> Result<Vec<ObjectEvent>, Box<dyn Error>> {
+    fn events(&self, from: u32, count: u32) -> Result<Vec<ObjectEvent>, Error> {
         let directory = tempfile::tempdir()?;
         let mut events = Vec::new();
         for change in from..from + count {
@@ -62,7 +62,7 @@ impl Scene {
         Ok(events)
     }
 
-    fn apply(&mut self, events: impl IntoIterator<Item = ObjectEvent>) -> Result<(), Box<dyn Error>> {
+    fn apply(&mut self, events: impl IntoIterator<Item = ObjectEvent>) -> Result<(), Error> {
         let update = self.table.update(events);
         self.backend
             .apply(&self.table, &update.change, Instant::now())
@@ -71,7 +71,7 @@ impl Scene {
     }
 }
 
-fn one_by_one(scene: &mut Scene, changes: u32) -> Result<(), Box<dyn Error>> {
+fn one_by_one(scene: &mut Scene, changes: u32) -> Result<(), Error> {
     let mut times = Vec::new();
     for event in scene.events(0, changes)? {
         let start = Instant::now();
@@ -82,7 +82,7 @@ fn one_by_one(scene: &mut Scene, changes: u32) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn stream(scene: &mut Scene, rate: u32) -> Result<(), Box<dyn Error>> {
+fn stream(scene: &mut Scene, rate: u32) -> Result<(), Error> {
     let gap = Duration::from_secs(1) / rate;
     let events = scene.events(scene.services, rate * STREAM.as_secs() as u32)?;
     let (start, mut busy) = (Instant::now(), Duration::ZERO);

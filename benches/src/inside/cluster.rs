@@ -3,7 +3,6 @@
 //!
 //! Both are asked by the same client: new connections to a Service's ClusterIP, one after the other.
 
-use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -18,6 +17,7 @@ use kube_verdict_scenario_tests::topology::ip_batch;
 use serde_json::{Value, json};
 
 use super::stats::{memory, row, tail};
+use crate::Error;
 
 /// Where the probing client connects to; it sorts last of all.
 const PROBE: &str = "10.111.255.250:80";
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const CHUNK: u32 = 500;
 
 /// Prints the rows.
-pub fn measure(binary: &Path, services: u32, endpoints: u32, changes: u32) -> Result<(), Box<dyn Error>> {
+pub fn measure(binary: &Path, services: u32, endpoints: u32, changes: u32) -> Result<(), Error> {
     let control_plane = ControlPlane::start();
     fill(control_plane.api(), services, endpoints);
     let directory = tempfile::tempdir()?;
@@ -42,13 +42,7 @@ pub fn measure(binary: &Path, services: u32, endpoints: u32, changes: u32) -> Re
     Ok(())
 }
 
-fn contender(
-    name: &str,
-    mut command: Command,
-    node: &Netns,
-    api: &Api,
-    changes: u32,
-) -> Result<(), Box<dyn Error>> {
+fn contender(name: &str, mut command: Command, node: &Netns, api: &Api, changes: u32) -> Result<(), Error> {
     api.apply(&[slice("zz-probe", "zz-probe", &[BACKENDS[0].to_string()])]);
     let start = Instant::now();
     let mut child = node.run(|| command.spawn())?;
@@ -133,12 +127,7 @@ fn until_served_by(backend: Ipv4Addr, start: Instant) -> Result<Duration, String
     Err(format!("{PROBE} is not served by {backend} after {PATIENCE:?}"))
 }
 
-fn command(
-    name: &str,
-    binary: &Path,
-    directory: &Path,
-    link: &Kubeconfig,
-) -> Result<Command, Box<dyn Error>> {
+fn command(name: &str, binary: &Path, directory: &Path, link: &Kubeconfig) -> Result<Command, Error> {
     let path = |suffix: &str| directory.join(format!("{name}.{suffix}"));
     link.write(&path("kubeconfig"));
     let config = json!({

@@ -3,7 +3,6 @@
 //!
 //! The flows are made by the program `conntrack`, which nothing else here needs.
 
-use std::error::Error;
 use std::fmt::Write;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,8 +16,9 @@ use kube_verdict::source::manifests::Directory;
 use kube_verdict_nftables::{Netlink as Nfnetlink, Nftables, Options};
 use kube_verdict_table::{Backend, Family};
 
-use super::floor::empty_table;
 use super::stats::{row, tail};
+use crate::Error;
+use crate::parts::empty_table;
 
 /// The first client whose flow is stale; those before have flows of others.
 const STALE: u32 = 0x0100_0000;
@@ -26,7 +26,7 @@ const STALE: u32 = 0x0100_0000;
 const GAP: Duration = Duration::from_millis(5);
 
 /// Prints the rows: with so many flows of others, half of them UDP.
-pub fn measure(others: u32, rounds: u32, changes: u32) -> Result<(), Box<dyn Error>> {
+pub fn measure(others: u32, rounds: u32, changes: u32) -> Result<(), Error> {
     let start = Instant::now();
     load(foreign(others))?;
     println!("| making {others} flows of others (conntrack -R) | {:.1?} | | |", start.elapsed());
@@ -47,7 +47,7 @@ fn measure_clean(
     ports: u16,
     stale: u32,
     rounds: u32,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<(), Error> {
     let serving: Arc<[Backend]> = [Backend { ip: [10, 0, 0, 1].into(), port: 53 }].into();
     let frontend = |n| (SocketAddr::new([10, 96, 0, 1].into(), 5000 + n), Arc::clone(&serving));
     let targets: Targets = (0..ports).map(frontend).collect();
@@ -66,7 +66,7 @@ fn measure_clean(
 }
 
 /// The loop's changes of a UDP Service, each of which touches its flows.
-fn measure_changes(name: &str, witness: impl Witness, changes: u32) -> Result<(), Box<dyn Error>> {
+fn measure_changes(name: &str, witness: impl Witness, changes: u32) -> Result<(), Error> {
     let backend = Nftables::new(Nfnetlink::open()?, Options::slots(0x4000));
     let now = Instant::now();
     let mut reconciler = Reconciler::new(empty_table(), backend, witness, Duration::from_secs(3600), now);
@@ -131,7 +131,7 @@ fn udp(client: Ipv4Addr, to: Ipv4Addr, port: u16) -> String {
 }
 
 /// Has flows made in the namespace of this process.
-fn load(lines: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+fn load(lines: impl Iterator<Item = String>) -> Result<(), Error> {
     let mut file = tempfile::NamedTempFile::new()?;
     let mut any = false;
     for line in lines {

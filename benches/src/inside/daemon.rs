@@ -1,7 +1,6 @@
 //! The daemon as a process, on a directory of manifests: start, changes of one endpoint as the kernel shows them, memory,
 //! restart. What of the kernel is looked at differs by mode.
 
-use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,6 +12,7 @@ use nix::unistd::Pid;
 
 use super::manifests;
 use super::stats::{memory, row, tail};
+use crate::Error;
 
 /// The node's name.
 pub const NODE: &str = "node-0";
@@ -46,13 +46,13 @@ pub trait Witness {
     ///
     /// # Errors
     /// The kernel cannot be read.
-    fn before(&mut self, service: u32, version: u32) -> Result<(), Box<dyn Error>>;
+    fn before(&mut self, service: u32, version: u32) -> Result<(), Error>;
 
     /// Whether the change has arrived.
     ///
     /// # Errors
     /// The kernel cannot be read.
-    fn arrived(&mut self) -> Result<bool, Box<dyn Error>>;
+    fn arrived(&mut self) -> Result<bool, Error>;
 }
 
 /// Sees that something was committed to nftables.
@@ -66,28 +66,25 @@ impl Generation {
     ///
     /// # Errors
     /// There is no socket to be had.
-    pub fn new() -> Result<Self, Box<dyn Error>> {
+    pub fn new() -> Result<Self, Error> {
         Ok(Generation { netlink: Netlink::open()?, before: 0 })
     }
 }
 
 impl Witness for Generation {
-    fn before(&mut self, _: u32, _: u32) -> Result<(), Box<dyn Error>> {
+    fn before(&mut self, _: u32, _: u32) -> Result<(), Error> {
         self.before = self.netlink.generation()?;
         Ok(())
     }
 
-    fn arrived(&mut self) -> Result<bool, Box<dyn Error>> {
+    fn arrived(&mut self) -> Result<bool, Error> {
         Ok(self.netlink.generation()? != self.before)
     }
 }
 
 impl Scene<'_> {
     /// Prints the rows. The witness is asked for when the daemon is in step.
-    pub fn measure<W: Witness>(
-        &self,
-        witness: impl FnOnce() -> Result<W, Box<dyn Error>>,
-    ) -> Result<(), Box<dyn Error>> {
+    pub fn measure<W: Witness>(&self, witness: impl FnOnce() -> Result<W, Error>) -> Result<(), Error> {
         let Started { mut daemon, started, programmed } = self.start()?;
         row("process start -> in step", &[started]);
         row("of that, from the table to the kernel's last answer", &[programmed]);
@@ -113,7 +110,7 @@ impl Scene<'_> {
     }
 
     /// Starts the daemon and waits until the kernel is as the manifests say.
-    fn start(&self) -> Result<Started, Box<dyn Error>> {
+    fn start(&self) -> Result<Started, Error> {
         let start = Instant::now();
         let mut daemon = Command::new(self.binary)
             .arg("--manifests")
@@ -139,7 +136,7 @@ impl Scene<'_> {
     }
 
     /// Replaces one Service's file by rename and waits until the kernel has what is new in it.
-    fn one_change(&self, change: u32, witness: &mut impl Witness) -> Result<Duration, Box<dyn Error>> {
+    fn one_change(&self, change: u32, witness: &mut impl Witness) -> Result<Duration, Error> {
         let (service, version) = (change.wrapping_mul(7919) % self.services, 1 + change / self.services);
         let temporary = self.directory.join(".next");
         std::fs::write(&temporary, manifests::manifest(service, self.endpoints, version))?;
@@ -169,7 +166,7 @@ struct Started {
 }
 
 /// Ends it; its rules stay.
-fn stop(daemon: &mut Child) -> Result<(), Box<dyn Error>> {
+fn stop(daemon: &mut Child) -> Result<(), Error> {
     kill(Pid::from_raw(daemon.id().cast_signed()), Signal::SIGTERM)?;
     daemon.wait()?;
     Ok(())

@@ -2,7 +2,6 @@
 //! kernel.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::Path;
@@ -18,6 +17,7 @@ use nix::sched::{CloneFlags, unshare};
 use super::daemon::{NODE, Scene, Witness};
 use super::manifests;
 use super::stats::row;
+use crate::Error;
 
 const CONFIGURATION: &str = "\
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
@@ -38,7 +38,7 @@ struct Servers {
 }
 
 impl Servers {
-    fn read(endpoints: u32) -> Result<Self, Box<dyn Error>> {
+    fn read(endpoints: u32) -> Result<Self, Error> {
         let found = Netlink::open()?.read(Family::V4)?.table.unwrap_or_default();
         let keys = found.elements.iter().filter_map(|element| match element {
             Element::Mark(Frontend::Address { ip, .. }, _, mark) => {
@@ -51,7 +51,7 @@ impl Servers {
 }
 
 impl Witness for Servers {
-    fn before(&mut self, service: u32, version: u32) -> Result<(), Box<dyn Error>> {
+    fn before(&mut self, service: u32, version: u32) -> Result<(), Error> {
         let cluster_ip = IpAddr::V4(manifests::cluster_ip(service));
         let key = self.keys.get(&cluster_ip).ok_or("a Service without a virtual server")?;
         let first = manifests::first_endpoint(service, self.endpoints, version);
@@ -59,7 +59,7 @@ impl Witness for Servers {
         Ok(())
     }
 
-    fn arrived(&mut self) -> Result<bool, Box<dyn Error>> {
+    fn arrived(&mut self) -> Result<bool, Error> {
         let (key, first) = self.awaited.as_ref().ok_or("nothing is waited for")?;
         let servers = self.ipvs.real_servers(key)?;
         Ok(servers.iter().any(|real| real.server.address == *first && real.server.weight > 0))
@@ -67,7 +67,7 @@ impl Witness for Servers {
 }
 
 /// Prints the rows.
-pub fn measure(scene: &Scene) -> Result<(), Box<dyn Error>> {
+pub fn measure(scene: &Scene) -> Result<(), Error> {
     routes()?;
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), CONFIGURATION)?;
@@ -86,7 +86,7 @@ fn routes() -> std::io::Result<()> {
 }
 
 /// The peer, in a network namespace of its own: what was deleted there slows nobody else down.
-fn ipvsadm(binary: &Path, directory: &Path, words: [&str; 2]) -> Result<(), Box<dyn Error>> {
+fn ipvsadm(binary: &Path, directory: &Path, words: [&str; 2]) -> Result<(), Error> {
     let rendered = Command::new(binary)
         .args(["render", "--only", "ipvs", "--hostname-override", NODE])
         .args(words)

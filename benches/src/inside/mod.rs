@@ -10,12 +10,13 @@ mod ipvs;
 mod manifests;
 mod stats;
 
-use std::error::Error;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 
 use daemon::{Generation, Scene};
+
+use crate::Error;
 
 /// What is measured.
 #[derive(Clone, Debug, Subcommand)]
@@ -76,7 +77,7 @@ pub struct Size {
 ///
 /// # Errors
 /// Something that is needed is not there, or the kernel refuses.
-pub fn measure(part: &Part, binary: &Path) -> Result<(), Box<dyn Error>> {
+pub fn measure(part: &Part, binary: &Path) -> Result<(), Error> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)
         .map_err(|error| format!("a network namespace of one's own needs root: {error}"))?;
     println!("| | median | min | max |");
@@ -95,7 +96,7 @@ pub fn measure(part: &Part, binary: &Path) -> Result<(), Box<dyn Error>> {
             let scene = size.scene(binary, directory.path())?;
             floor::measure(directory.path(), *rounds)?;
             changes::measure(directory.path(), size.services, size.endpoints, size.changes, *rate)?;
-            floor::empty()?;
+            crate::parts::empty(&mut kube_verdict_nftables::Netlink::open()?)?;
             scene.measure(Generation::new)
         }
     }

@@ -1,8 +1,9 @@
 //! A row of the table: several times of the same thing; and what a process takes.
 
-use std::error::Error;
 use std::process::Child;
 use std::time::Duration;
+
+use crate::Error;
 
 /// Prints a row with median, minimum and maximum.
 pub fn row(name: &str, times: &[Duration]) {
@@ -34,7 +35,7 @@ pub fn human(time: Duration) -> String {
 }
 
 /// A line of /proc/PID/status.
-pub fn memory(process: &Child, key: &str) -> Result<String, Box<dyn Error>> {
+pub fn memory(process: &Child, key: &str) -> Result<String, Error> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
     let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
     let kilobytes: f64 = line.split_whitespace().nth(1).unwrap_or_default().parse()?;

@@ -17,7 +17,8 @@ use crate::contender::Contender;
 use crate::results::{Key, Quantity};
 use crate::workload::{Size, World};
 
-const OPTIONS: Options = Options::slots(0x4000);
+/// As the daemon has them.
+pub(crate) const OPTIONS: Options = Options::slots(0x4000);
 
 /// One round at a size, in a namespace of its own: a sample of [`Quantity::Kernel`] for
 /// [`Contender::KubeVerdictNftables`], and one for [`Contender::FloorNetlink`]. Before them each is played once without
@@ -61,7 +62,7 @@ fn programmed(events: Vec<ObjectEvent>) -> Result<Duration, Error> {
 }
 
 /// The batches that programme an empty kernel.
-fn batches(events: &[ObjectEvent]) -> Result<Vec<Batch>, Error> {
+pub(crate) fn batches(events: &[ObjectEvent]) -> Result<Vec<Batch>, Error> {
     let mut table = empty_table();
     table.update(events.to_vec());
     let mut backend = Nftables::new(Null::keeping(), OPTIONS);
@@ -69,7 +70,8 @@ fn batches(events: &[ObjectEvent]) -> Result<Vec<Batch>, Error> {
     Ok(backend.kernel_mut().batches.take().unwrap_or_default())
 }
 
-fn sent(netlink: &mut Netlink, batches: &[Batch]) -> Result<Duration, Error> {
+/// How long the kernel takes for them.
+pub(crate) fn sent(netlink: &mut Netlink, batches: &[Batch]) -> Result<Duration, Error> {
     let mut time = Duration::ZERO;
     for batch in batches {
         let prepared = netlink.prepare(batch);
@@ -80,7 +82,8 @@ fn sent(netlink: &mut Netlink, batches: &[Batch]) -> Result<Duration, Error> {
     Ok(time)
 }
 
-fn empty(netlink: &mut Netlink) -> Result<(), Error> {
+/// Deletes our tables.
+pub(crate) fn empty(netlink: &mut Netlink) -> Result<(), Error> {
     for family in Family::BOTH {
         netlink.delete_table(family, TABLE)?;
     }

@@ -7,5 +7,6 @@ mod null;
 mod scene;
 
 pub use kernel::measure as measure_kernel;
+pub(crate) use kernel::{OPTIONS, batches, empty, sent};
 pub use null::Null;
 pub use scene::{Scene, empty_table, events};

@@ -1,17 +1,16 @@
 //! A contestant without a process: kube-verdict's own table and backend, in this one.
 
-use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use kube_verdict_bench::Error;
 use kube_verdict_bench::contender::{Contestant, Memory};
+use kube_verdict_bench::parts::empty_table;
 use kube_verdict_bench::stage::Stage;
 use kube_verdict_bench::workload::{Change, PORT, Service, TARGET_PORT, World};
 use kube_verdict_nftables::{Netlink, Nftables, Options};
 use kube_verdict_table::objects::{EndpointSlice, Kind, Object, ObjectEvent, ObjectKey};
-use kube_verdict_table::{Balancer, NodePortAddresses, NodeState, PerFamily, ServiceTable, Settings};
 use serde_json::{from_value, json};
 
 /// It does as it is told, unless it is told here not to.
@@ -54,22 +53,6 @@ impl Loader {
         self.events.send(events)?;
         Ok(self.loaded.recv()??)
     }
-}
-
-fn empty_table() -> ServiceTable {
-    let settings = Settings {
-        node_name: "node-0".into(),
-        detector: PerFamily::default(),
-        masquerade_all: false,
-        allow_external_ips: true,
-        balancer: Balancer::Random,
-    };
-    let node = NodeState {
-        local_addresses: BTreeSet::new(),
-        node_port_addresses: PerFamily::from_fn(|_| NodePortAddresses::AnyLocal),
-        ..NodeState::default()
-    };
-    ServiceTable::new(settings, node)
 }
 
 impl InProcess {
