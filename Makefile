@@ -40,7 +40,7 @@ peers: packages
 # in IPVS mode in a virtual machine.
 test: packages peers
 	cargo build --locked
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 	KUBE_VERDICT_MODE=ipvs scripts/vm/test.sh $(KERNEL) --workspace --test scenarios
 
 # The whole loop on kernels in memory, from random seeds (docs/simulation.md). One that fails says how to see it again.
