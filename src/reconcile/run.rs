@@ -69,6 +69,10 @@ pub async fn run<B: Backend, W: Witness>(
     tokio::pin!(stop);
     loop {
         reconciler.listen(clock::now());
+        // News may never pause, and are chosen before what is due.
+        if reconciler.next_wake() <= clock::now() {
+            reconciler.wake(clock::now());
+        }
         tokio::select! {
             biased;
             () = &mut stop => return Ended::Stopped,

@@ -1,6 +1,7 @@
 //! The loop on a kernel in memory.
 
 use std::io;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use kube_verdict_nftables::kernel::CommitError;
@@ -185,6 +186,35 @@ async fn what_waits_goes_out_together_and_stopping_leaves_the_rules() {
     assert_eq!(ended, Ended::Stopped);
     assert_eq!(ours.backend_mut().kernel_mut().committed.len(), committed + 1, "one batch for all");
     assert_eq!(backends(&mut ours), ["10.0.1.2:8080"]);
+}
+
+/// So many changes of a Service without endpoints, without a pause.
+struct Endless(u32);
+
+impl News for Endless {
+    async fn next(&mut self) -> Option<Input> {
+        self.0 = self.0.checked_sub(1)?;
+        // Time passes when this is begun, and nobody else has a turn.
+        let mut passing = std::pin::pin!(tokio::time::advance(Duration::from_millis(100)));
+        let begun = |context: &mut Context<'_>| Poll::Ready(passing.as_mut().poll(context));
+        assert!(std::future::poll_fn(begun).await.is_pending());
+        let key = ObjectKey { kind: Kind::Service, namespace: "default".into(), name: "s2".into() };
+        Some(news([if self.0.is_multiple_of(2) { service(2) } else { ObjectEvent::Deleted(key) }]))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_is_done_while_news_never_pause() {
+    let now = tokio::time::Instant::now().into_std();
+    let mut ours = reconciler(now);
+    ours.take_in(news([service(1), slice(1, 1)]), now).unwrap();
+    let key = ObjectKey { kind: Kind::Service, namespace: "default".into(), name: "s1".into() };
+    ours.take_in(news([ObjectEvent::Deleted(key)]), now).unwrap();
+    let never = std::future::pending();
+    let ended = run(&mut ours, &mut Endless(100), &mut (), Pace::default(), never).await;
+    assert_eq!(ended, Ended::NoMoreNews);
+    let state = ours.backend_mut().kernel_mut().contents(Family::V4).unwrap();
+    assert!(!state.chains.contains_key("pick-1"), "nothing uses it any more");
 }
 
 /// Notes what it is told.

@@ -25,6 +25,8 @@ use crate::node::Interfaces;
 const PATIENCE: Duration = Duration::from_secs(420);
 /// For so long nothing is written then.
 const PEACE: Duration = Duration::from_secs(900);
+/// Within this time everything is looked at once more.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// What is wrong, and what was before it.
 #[derive(Debug)]
@@ -116,6 +118,8 @@ async fn script(world: Shared, addresses: watch::Sender<Interfaces>) -> Result<(
     }
     calm_down(&world);
     wait(&world).await?;
+    // What others left and no packet meets is found by the next look.
+    sleep(LOOK).await;
     let writes = world.borrow().writes;
     world.borrow_mut().tell("peace");
     sleep(PEACE).await;
