@@ -99,7 +99,7 @@ fn nobody_else_changes_them_and_they_outlive_the_daemon() {
         assert!(!tables.contains("other"), "{tables}");
         scenario.check_packets(&connections("somebody tried to take the rules away"));
         established.iter_mut().for_each(Conversation::still_lives);
-        assert_eq!(scenario.metric("kubeverdict_foreign_changes_repaired_total"), 0);
+        assert_eq!(scenario.metric("kubeverdict_foreign_changes_repaired_total{what=\"nftables\"}"), 0);
         scenario.becomes_what_is_rendered();
 
         // Without a daemon they are nobody's, and serve.
