@@ -8,7 +8,9 @@
 use std::io::ErrorKind;
 
 use kube_verdict_ipvs::{Removed, kernel::Error};
-use kube_verdict_nftables::layout::{BRIDGE, Marks, TABLE};
+use kube_verdict_nftables::batch::{Batch, Op};
+use kube_verdict_nftables::layout::{BRIDGE, Chain, Marks, TABLE};
+use kube_verdict_nftables::{Kernel, Netlink};
 use kube_verdict_table::Family;
 
 use super::arguments::Whose;
@@ -48,6 +50,7 @@ fn own_tables(failures: &mut Vec<String>) -> Result<(), Failure> {
         if let Err(error) = netlink.delete_table(family, BRIDGE) {
             failures.push(format!("cannot remove what stands in for table {name}: {error}"));
         }
+        unhook(&mut netlink, family);
         let done = match netlink.delete_table(family, TABLE) {
             Ok(true) => "removed",
             Ok(false) => "there is no",
@@ -65,6 +68,17 @@ fn own_tables(failures: &mut Vec<String>) -> Result<(), Failure> {
         super::print(&format!("{done} table {name}\n"))?;
     }
     Ok(())
+}
+
+/// Brings no more packets to our table. A packet that is on its way through it when it goes would find the maps empty and
+/// the set of ClusterIPs not, and be rejected, though somebody else serves it from now on. What has no such chains, of
+/// whatever layout, is removed all the same.
+fn unhook(netlink: &mut Netlink, family: Family) {
+    let hooks = [Chain::Prerouting, Chain::Output].map(|chain| chain.to_string());
+    let ops = hooks.into_iter().flat_map(|chain| [Op::FlushChain(chain.clone()), Op::DeleteChain(chain)]);
+    if netlink.commit(&Batch { ops: ops.collect(), ..Batch::new(family) }).is_ok() {
+        netlink.let_pass();
+    }
 }
 
 /// What was kept on disk: the next daemon is not to begin with what was removed on purpose.
