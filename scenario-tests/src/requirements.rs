@@ -4,6 +4,8 @@
 use std::process::Command;
 use std::sync::OnceLock;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::kernel;
 use crate::mode::{Mode, mode};
 use crate::netns::Netns;
@@ -44,4 +46,16 @@ fn missing() -> Option<String> {
     kernel::nft(&netns, &["-f", "-"], ruleset).err().map(|error| {
         format!("this kernel does not take a small nftables ruleset; it needs nf_tables with nat, conntrack and reject: {error}")
     })
+}
+
+/// Lets this process, in which every scenario plays, have so many files open as some of them need.
+///
+/// # Panics
+/// When that is refused.
+pub fn many_files() {
+    const ENOUGH: u64 = 16_384;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open files");
+    if soft < ENOUGH {
+        setrlimit(Resource::RLIMIT_NOFILE, ENOUGH, hard.max(ENOUGH)).expect("more open files, as root");
+    }
 }

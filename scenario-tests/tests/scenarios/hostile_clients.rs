@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use kube_verdict_scenario_tests::http;
 use kube_verdict_scenario_tests::pace;
 use kube_verdict_scenario_tests::prelude::*;
+use kube_verdict_scenario_tests::requirements;
 use kube_verdict_scenario_tests::topology::Host;
 
 const HEALTH: u16 = 10256;
@@ -24,6 +25,7 @@ const KEPT_OF_CHECKS: usize = 512 + 1;
 const MANY: usize = 800;
 
 fn start() -> (Scenario, u32) {
+    requirements::many_files();
     let mut scenario =
         Scenario::start(&Config::default().field("metricsBindAddress", "0.0.0.0:10249".into()));
     scenario.apply([
