@@ -56,6 +56,9 @@ pub fn many_files() {
     const ENOUGH: u64 = 16_384;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open files");
     if soft < ENOUGH {
-        setrlimit(Resource::RLIMIT_NOFILE, ENOUGH, hard.max(ENOUGH)).expect("more open files, as root");
+        // Not everywhere may root have more than it was given.
+        setrlimit(Resource::RLIMIT_NOFILE, ENOUGH, hard.max(ENOUGH))
+            .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, hard, hard))
+            .expect("more open files");
     }
 }
